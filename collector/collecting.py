@@ -26,7 +26,7 @@ from collector.protocols import get_protocol
 from collector.records.rows import Task
 from collector.settings import CollectSettings
 from collector.stopping import StopSwitch, first_error
-from collector.verifiers import build_verifier
+from collector.verifiers import verifier_of
 
 __all__ = ["CollectResult", "collect"]
 
@@ -72,7 +72,7 @@ async def collect(
     observer = observer or SilentObserver()
     paths = StreamPaths.for_output(settings.output)
     _check_apart(settings, paths)
-    verifier = build_verifier(settings.verifier, settings=settings) if settings.verifier else None
+    verifier = verifier_of(settings)
     rows = count_rows(settings.input, settings.limit, verifier.check if verifier else None)
     check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
     protocol = get_protocol(settings.protocol)

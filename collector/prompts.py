@@ -8,6 +8,7 @@ are read over. Not covered here: what a row's parameters mean to a server, which
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from collector.records.messages import prompt_messages
 from collector.records.rows import JsonObject, PromptRow, Task
 from collector.settings import CollectSettings
 
-__all__ = ["count_rows", "read_rows", "repeat_rows"]
+__all__ = ["Inventory", "check_rows", "count_rows", "read_rows", "repeat_rows", "rows_of"]
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _FORMS = ("responses_create_params", "messages", "prompt")
@@ -51,6 +52,27 @@ _LEVELS_AROUND = 12
 """Levels that a request or a rollout puts around a part of the row, with some to spare."""
 _WRITABLE_DEPTH = 254 - _LEVELS_AROUND
 """orjson reads 1024 levels of nesting, and writes 254."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What an input holds: `rows` prompts, `tasks` rollouts to be made of them. `repeats_of` gives a task's number of
+    rollouts where they differ, else it is None."""
+
+    rows: int
+    tasks: int
+    repeats_of: Callable[[int], int] | None = None
+
+
+def rows_of(settings: CollectSettings) -> Iterator[PromptRow]:
+    """The rows that a run reads, in file order, as its settings want them. Raises InputError as `read_rows` does."""
+    return read_rows(settings.input, settings.limit)
+
+
+def check_rows(settings: CollectSettings, problem_in: Callable[[PromptRow], str | None] | None = None) -> Inventory:
+    """Reads the whole input once and checks each row; see `count_rows`."""
+    rows = count_rows(settings.input, settings.limit, problem_in)
+    return Inventory(rows, rows * settings.num_repeats)
 
 
 def read_rows(path: Path, limit: int | None = None) -> Iterator[PromptRow]:

@@ -1,8 +1,7 @@
-"""What a collection run was asked to do: one frozen class, validated once, plus the policies it is made of."""
+"""What a collection run was asked to do: one frozen class, validated once."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from collector.errors import UsageError
+from collector.policies import RetryPolicy, Timeouts
 from collector.terminal import plain
 
 __all__ = ["PROTOCOLS", "CollectSettings", "ProtocolName", "RetryPolicy", "Timeouts", "shown_url"]
@@ -25,45 +25,7 @@ _MOST_REPEATS = 10_000
 _MOST_IN_PARALLEL = 60_000
 """One host has 65,536 ports to connect from."""
 _MOST_ROWS = 2**40
-_LONGEST_WAIT = 1e7
 _USER = re.compile(r"//[^/@]*@")
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often and how long one rollout is tried. Seconds throughout.
-
-    Full jitter over an exponential step: AWS's measurements show it clears a contended server soonest. A server's
-    Retry-After is obeyed up to `retry_after_cap`, because some say a day. Connection failures that come one after
-    another with no reply between them, for `dead_after` seconds, stop the run: the server is gone.
-    """
-
-    max_attempts: int = 6
-    backoff_base: float = 0.5
-    backoff_cap: float = 20.0
-    retry_after_cap: float = 60.0
-    dead_after: float = 30.0
-
-    def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise UsageError(f"--max-attempts {self.max_attempts}: give 1 or more")
-        for name in ("backoff_base", "backoff_cap", "retry_after_cap", "dead_after"):
-            value = getattr(self, name)
-            if not math.isfinite(value) or value < 0:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: give seconds, 0 or more")
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds for one request: to connect, and from its start to the whole reply."""
-
-    connect: float = 10.0
-    total: float = 600.0
-
-    def __post_init__(self) -> None:
-        for flag, value in (("--connect-timeout", self.connect), ("--request-timeout", self.total)):
-            if not 0 < value <= _LONGEST_WAIT:
-                raise UsageError(f"{flag} {value}: give seconds, more than 0 and at most {_LONGEST_WAIT:.0f}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,21 +40,43 @@ class CollectSettings:
     agent_name: str | None = None
     agent_urls: Mapping[str, str] = field(default_factory=dict)
     """Where each agent that a row may name listens; empty when every request goes to `base_url`."""
+    replica_urls: tuple[str, ...] = ()
+    """Further servers of the same model, beside `base_url`."""
     num_repeats: int = 4
+    """Rollouts of each prompt; the most of any prompt where `repeats_by_agent` differs."""
+    repeats_by_agent: Mapping[str, int] = field(default_factory=dict)
+    """Agent name -> rollouts of each of its prompts; `_default` for the others. Empty: `num_repeats` for all."""
     num_samples_in_parallel: int = 32
+    parallel_per_endpoint: int | None = None
+    """The most requests in flight at any one of several endpoints; None: a fair share and a quarter more."""
+    samples_per_request: int = 1
+    """Rollouts asked for with one request (`n`), where the protocol can."""
     limit: int | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     """Request parameters from the command line, in Responses vocabulary; they win over the row's."""
+    temperatures: tuple[float, ...] = ()
+    """A ladder: repeat i has temperature i, counted round. Wins over a temperature in `params`."""
+    system_prompt: str | None = None
+    """Put in front of each prompt; `{field}` stands for a field of the row."""
+    prompt_template: str | None = None
+    """Makes the user message of each prompt; `{field}` stands for a field of the row, which needs no prompt then."""
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    """Fields put into every request's body as they are, in the server's own vocabulary; they win over all others."""
     seed: int = 0
     send_seed: bool | None = None
     """None: as the protocol does by default (chat, completions and responses send it, agent does not)."""
-    verifier: str | None = None
-    """A verifier specification (`numeric`, `regex:pattern=...`, `python:module:function`); None keeps no reward."""
+    verifier: str | tuple[str, ...] | None = None
+    """A verifier specification (`numeric`, `regex:pattern=...`, `python:module:function`), or several that are mixed
+    (`0.7*numeric`, `0.3*contains:...`); None keeps no reward."""
+    vetoes: tuple[str, ...] = ()
+    """Verifier specifications that each must give more than 0, or the reward is 0."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_reply_bytes: int = 64 * 2**20
     headers: Mapping[str, str] = field(default_factory=dict)
     api_key: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Further texts that no output may hold: values of headers that came from the environment."""
     resume: bool = False
     overwrite: bool = False
     endpoint_name: str | None = None
@@ -109,17 +93,20 @@ class CollectSettings:
     def _check_choices(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"--protocol {self.protocol}: give one of {', '.join(PROTOCOLS)}")
-        problem = _url_problem(self.base_url)
-        if problem:
-            flag = "--agent-url" if self.protocol == "agent" else "--base-url"
-            shown = plain(_USER.sub("//", self.base_url))
-            raise UsageError(f"{flag} {shown}: {problem}; give a URL such as http://127.0.0.1:8000/v1")
+        for url in self.base_urls:
+            problem = _url_problem(url)
+            if problem:
+                flag = "--agent-url" if self.protocol == "agent" else "--base-url"
+                shown = plain(_USER.sub("//", url))
+                raise UsageError(f"{flag} {shown}: {problem}; give a URL such as http://127.0.0.1:8000/v1")
 
     def _check_counts(self) -> None:
         for flag, value, most in (
             ("--num-repeats", self.num_repeats, _MOST_REPEATS),
             ("--num-samples-in-parallel", self.num_samples_in_parallel, _MOST_IN_PARALLEL),
             ("--limit", 1 if self.limit is None else self.limit, _MOST_ROWS),
+            ("--parallel-per-endpoint", self.parallel_per_endpoint or 1, _MOST_IN_PARALLEL),
+            ("--samples-per-request", self.samples_per_request, _MOST_REPEATS),
         ):
             if not 1 <= value <= most:
                 raise UsageError(f"{flag} {value}: give a number from 1 to {most}")
@@ -140,7 +127,7 @@ class CollectSettings:
 
         Paths, parallelism, time limits, retries and keys are left out: they change how, not what.
         """
-        return {
+        identity = {
             "protocol": self.protocol,
             "endpoint": self.endpoint,
             "model": self.model,
@@ -152,6 +139,29 @@ class CollectSettings:
             "send_seed": self.send_seed,
             "verifier": self.verifier,
         }
+        later: dict[str, Any] = {
+            "vetoes": self.vetoes,
+            "repeats_by_agent": dict(self.repeats_by_agent),
+            "samples_per_request": self.samples_per_request if self.samples_per_request > 1 else None,
+            "temperatures": self.temperatures,
+            "system_prompt": self.system_prompt,
+            "prompt_template": self.prompt_template,
+            "extra_body": dict(self.extra_body),
+        }
+        # Only where they say something: runs from before they existed can be resumed.
+        return identity | {name: value for name, value in later.items() if value}
+
+    @property
+    def verifier_specs(self) -> tuple[str, ...]:
+        """The verifier's specifications: none, one, or several to be mixed."""
+        if self.verifier is None:
+            return ()
+        return (self.verifier,) if isinstance(self.verifier, str) else tuple(self.verifier)
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """Every endpoint's URL, `base_url` first, each once."""
+        return tuple(dict.fromkeys((self.base_url, *self.replica_urls)))
 
 
 def shown_url(url: str) -> str:

@@ -80,6 +80,8 @@ class Reply:
     flags: tuple[str, ...] = ()
     reward: float | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    samples: int = 1
+    """How many replies came with the same request; `usage` is theirs together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ class Verifier(Protocol):
     name: str
     code_digest: str | None
     """SHA-256 of the code that scores, where that is the user's own: it may change between a run and its resume."""
+    waits: bool
+    """Whether `verify` may wait: for a network, a thread. Such a verdict is made beside the next request; others are
+    made at once."""
 
     async def verify(self, task: Task, reply: Reply) -> Verdict:
         """The judgement on one reply. An empty or truncated reply is data and is scored as it is.
@@ -43,6 +46,7 @@ class BaseVerifier:
 
     name = "verifier"
     code_digest: str | None = None
+    waits = True
 
     def check(self, row: PromptRow) -> str | None:
         """No opinion about the row."""

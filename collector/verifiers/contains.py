@@ -15,6 +15,7 @@ class ContainsVerifier(BaseVerifier):
     """1 when the reply holds the row's `field` (all of it, when it is a list), else 0."""
 
     name = "contains"
+    waits = False
 
     def __init__(self, field: str = "expected_answer", *, ignore_case: bool = False) -> None:
         self._field = field

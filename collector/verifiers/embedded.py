@@ -22,6 +22,7 @@ class EmbeddedVerifier(BaseVerifier):
     """0.1 for the format, 0.6 for the answer, 0.3 for verified steps (`collector.embedded.grading`)."""
 
     name = "embedded"
+    waits = False
 
     def __init__(self, grade: Grade) -> None:
         self._grade = grade

@@ -15,6 +15,7 @@ class ExactVerifier(BaseVerifier):
     """1 when the reply equals the row's `field`, else 0. White space around both is ignored when `strip`."""
 
     name = "exact"
+    waits = False
 
     def __init__(self, field: str = "expected_answer", *, ignore_case: bool = False, strip: bool = True) -> None:
         self._field = field

@@ -27,6 +27,7 @@ class NumericVerifier(BaseVerifier):
     """
 
     name = "numeric"
+    waits = False
 
     def __init__(
         self, field: str = "expected_answer", *, tolerance: float | None = None, percent_divides: bool = False

@@ -35,6 +35,7 @@ class RegexVerifier(BaseVerifier):
     """
 
     name = "regex"
+    waits = False
 
     def __init__(
         self,

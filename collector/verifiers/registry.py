@@ -16,7 +16,7 @@ from collector.verifiers.pattern import build_regex
 from collector.verifiers.resources_server import build_http
 from collector.verifiers.spec import split_spec
 
-__all__ = ["REGISTRY", "Builder", "build_verifier"]
+__all__ = ["REGISTRY", "Builder", "build_verifier", "verifier_of"]
 
 Builder = Callable[[str, CollectSettings], Verifier]
 """Takes what stands behind `NAME:` in the specification, and the run's settings. Raises VerifierSetupError."""
@@ -41,3 +41,9 @@ def build_verifier(spec: str, *, settings: CollectSettings) -> Verifier:
     if name not in REGISTRY:
         raise VerifierSetupError(f"--verifier {spec}: no verifier {name!r}; known: {', '.join(REGISTRY)}")
     return REGISTRY[name](rest, settings)
+
+
+def verifier_of(settings: CollectSettings) -> Verifier | None:
+    """The verifier of a run: the one it names, or None. Raises VerifierSetupError."""
+    specs = settings.verifier_specs
+    return build_verifier(specs[0], settings=settings) if specs else None
