@@ -3,13 +3,15 @@
 The body is the source row with `responses_create_params` merged in, `agent_ref` (the row's own wins) and the two
 indices. NeMo Gym refuses a parameter it does not know with a 422, so those travel as the JSON text of
 `metadata.extra_body`, where its model servers look for them; a seed goes the same way, as its `num_repeats_add_seed`
-does it.
+does it. So do the settings' `extra_body` fields, save those that NeMo Gym knows: they stand in
+`responses_create_params` itself.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,7 +20,7 @@ import orjson
 from collector.errors import ReplyError
 from collector.protocols.base import encode_body, one_json_line, read_object
 from collector.protocols.items import responses_input
-from collector.protocols.params import to_responses_params
+from collector.protocols.params import split_extra_body, to_responses_params
 from collector.protocols.responses import read_response
 from collector.protocols.server_text import one_line
 from collector.records.rows import JsonObject, Reply, Task
@@ -45,8 +47,9 @@ class AgentProtocol:
     name = "agent"
     path = "/run"
     sends_seed = False
+    several = False
 
-    def build(self, task: Task, settings: CollectSettings) -> bytes:
+    def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
         body = dict(task.row.fields)
         if settings.agent_name is not None and agent_of(body) is None:
             body["agent_ref"] = {"name": settings.agent_name}
@@ -65,6 +68,9 @@ class AgentProtocol:
         raw = one_json_line(bytes(_READ_ROW.decode(body).response))
         return read_response(response, raw, reward, fields)
 
+    def parse_samples(self, body: bytes) -> list[Reply]:
+        return [self.parse(body)]
+
 
 def agent_of(fields: JsonObject) -> str | None:
     """The agent that a row names, as NeMo Gym's rows do; None when it names none."""
@@ -81,9 +87,19 @@ def _params(task: Task, settings: CollectSettings) -> JsonObject:
     extra = {name: params.pop(name) for name in list(params) if name not in NEMO_GYM_PARAMS}
     if task.seed is not None:
         extra["seed"] = task.seed
+    _add_extra_body(params, extra, settings.extra_body)
     if extra:
         params["metadata"] = {**params.get("metadata", {}), "extra_body": orjson.dumps(extra).decode()}
     return params
+
+
+def _add_extra_body(params: JsonObject, extra: JsonObject, given: Mapping[str, Any]) -> None:
+    """The settings' own fields, each where NeMo Gym takes it: in `params`, or in what becomes the extra body."""
+    for name, value in given.items():
+        (params if name in NEMO_GYM_PARAMS else extra)[name] = value
+    extra.update(split_extra_body(params))
+    if not isinstance(params.get("metadata"), dict):
+        params.pop("metadata", None)
 
 
 def _read_row(body: bytes) -> JsonObject:

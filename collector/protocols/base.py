@@ -30,14 +30,22 @@ class Protocol(typing.Protocol):
     """Where requests go, below the base URL."""
     sends_seed: bool
     """Whether tasks carry a seed unless the settings say otherwise."""
+    several: bool
+    """Whether one request can ask for more than one sample."""
 
-    def build(self, task: Task, settings: CollectSettings) -> bytes:
-        """The JSON body of the request. Raises RequestError, not retryable, for a prompt that this protocol cannot
-        carry."""
+    def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
+        """The JSON body of the request. `samples` above 1 asks for so many with one request (`n`), from the task's
+        seed on. The settings' `extra_body` goes in last and wins. Raises RequestError, not retryable, for a prompt
+        that this protocol cannot carry."""
 
     def parse(self, body: bytes) -> Reply:
         """The Reply in a 200's body. Raises ReplyError with failure_class not_json, error_body, empty_choices or
         wrong_shape. Output that is only reasoning or tool calls is no error; `flags` name it."""
+
+    def parse_samples(self, body: bytes) -> list[Reply]:
+        """One Reply for each sample in a 200's body, at least one, in the order of their indices. Each has `raw` with
+        that sample alone, and `samples`: how many the server sent, which is not always what was asked for. Raises as
+        `parse` does."""
 
 
 def encode_body(body: JsonObject, task: Task) -> bytes:
@@ -106,6 +114,7 @@ def make_reply(
     odd: Sequence[str] = (),
     reward: float | None = None,
     fields: JsonObject | None = None,
+    samples: int = 1,
 ) -> Reply:
     """A Reply with its text and flags read from the output. `raw` must be the one line that `one_json_line` gives."""
     text = final_text(output)
@@ -126,4 +135,5 @@ def make_reply(
         flags=(*(name for name, holds in flags.items() if holds), *odd),
         reward=reward,
         fields=fields or {},
+        samples=samples,
     )

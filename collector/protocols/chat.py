@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from collector.errors import ReplyError
-from collector.protocols.base import encode_body, make_reply, one_json_line, read_object, read_usage
+from collector.protocols.base import encode_body, make_reply, read_usage
+from collector.protocols.choices import parse_choices, parse_first_choice
 from collector.protocols.params import to_chat_params
-from collector.protocols.server_text import one_line
 from collector.records.messages import messages_from_items, prompt_messages
 from collector.records.rows import JsonObject, Message, Reply, Task
 from collector.settings import CollectSettings
 
-__all__ = ["ChatProtocol", "first_choice", "request_frame"]
+__all__ = ["ChatProtocol", "request_frame"]
 
 
 class ChatProtocol:
@@ -21,49 +19,49 @@ class ChatProtocol:
     name = "chat"
     path = "/chat/completions"
     sends_seed = True
+    several = True
 
-    def build(self, task: Task, settings: CollectSettings) -> bytes:
-        body = request_frame(task, settings, to_chat_params(task.params))
+    def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
+        body = request_frame(task, settings, to_chat_params(task.params), samples)
         body["messages"] = _messages(task)
+        body.update(settings.extra_body)
         return encode_body(body, task)
 
     def parse(self, body: bytes) -> Reply:
-        data = read_object(body)
-        choice, odd = first_choice(data)
-        message = choice.get("message")
-        if not isinstance(message, dict):
-            raise ReplyError("the reply's first choice has no message", failure_class="wrong_shape")
-        return make_reply(
-            one_json_line(body),
-            messages_from_items([{"role": "assistant", **message}]),
-            finish_reason=choice.get("finish_reason"),
-            usage=read_usage(data.get("usage")),
-            odd=odd,
-        )
+        return parse_first_choice(body, _read_choice)
+
+    def parse_samples(self, body: bytes) -> list[Reply]:
+        return parse_choices(body, _read_choice)
 
 
-def request_frame(task: Task, settings: CollectSettings, params: JsonObject) -> JsonObject:
-    """A body without its prompt: the model, the parameters, the seed. The settings' model wins over the row's."""
+def _read_choice(
+    data: JsonObject, choice: JsonObject, raw: bytes, *, odd: tuple[str, ...] = (), samples: int = 1
+) -> Reply:
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        raise ReplyError("the reply's choice has no message", failure_class="wrong_shape")
+    return make_reply(
+        raw,
+        messages_from_items([{"role": "assistant", **message}]),
+        finish_reason=choice.get("finish_reason"),
+        usage=read_usage(data.get("usage")),
+        odd=odd,
+        samples=samples,
+    )
+
+
+def request_frame(task: Task, settings: CollectSettings, params: JsonObject, samples: int = 1) -> JsonObject:
+    """A body without its prompt: the model, the parameters, the seed, the samples wanted. The settings' model wins over
+    the row's."""
     model = settings.model or task.params.get("model")
     body: JsonObject = {"model": model} if model else {}
     body.update(params)
     if task.seed is not None:
         body["seed"] = task.seed
+    if samples > 1:
+        body["n"] = samples
     body["stream"] = False
     return body
-
-
-def first_choice(data: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
-    """(first choice, flags) of a Chat or completions reply. Raises ReplyError: wrong_shape, or empty_choices."""
-    choices: Any = data.get("choices")
-    if not isinstance(choices, list):
-        keys = one_line(", ".join(data), 200) or "none"
-        raise ReplyError(f"the reply has no choices; its keys: {keys}", failure_class="wrong_shape")
-    if not choices:
-        raise ReplyError("the reply's choices are empty", failure_class="empty_choices")
-    if not isinstance(choices[0], dict):
-        raise ReplyError("the reply's first choice is no object", failure_class="wrong_shape")
-    return choices[0], ("extra_choices",) if len(choices) > 1 else ()
 
 
 def _messages(task: Task) -> list[Message]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collector.errors import ReplyError, RequestError
-from collector.protocols.base import encode_body, make_reply, one_json_line, read_object, read_usage
-from collector.protocols.chat import first_choice, request_frame
+from collector.protocols.base import encode_body, make_reply, read_usage
+from collector.protocols.chat import request_frame
+from collector.protocols.choices import parse_choices, parse_first_choice
 from collector.protocols.params import to_chat_params
-from collector.records.rows import Reply, Task
+from collector.records.rows import JsonObject, Reply, Task
 from collector.settings import CollectSettings
 
 __all__ = ["CompletionsProtocol"]
@@ -21,26 +22,36 @@ class CompletionsProtocol:
     name = "completions"
     path = "/completions"
     sends_seed = True
+    several = True
 
-    def build(self, task: Task, settings: CollectSettings) -> bytes:
+    def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
         params = {key: value for key, value in to_chat_params(task.params).items() if key not in _CHAT_ONLY}
-        body = request_frame(task, settings, params)
+        body = request_frame(task, settings, params, samples)
         body["prompt"] = _prompt(task)
+        body.update(settings.extra_body)
         return encode_body(body, task)
 
     def parse(self, body: bytes) -> Reply:
-        data = read_object(body)
-        choice, odd = first_choice(data)
-        text = choice.get("text")
-        if not isinstance(text, str):
-            raise ReplyError("the reply's first choice has no text", failure_class="wrong_shape")
-        return make_reply(
-            one_json_line(body),
-            [{"role": "assistant", "content": text}],
-            finish_reason=choice.get("finish_reason"),
-            usage=read_usage(data.get("usage")),
-            odd=odd,
-        )
+        return parse_first_choice(body, _read_choice)
+
+    def parse_samples(self, body: bytes) -> list[Reply]:
+        return parse_choices(body, _read_choice)
+
+
+def _read_choice(
+    data: JsonObject, choice: JsonObject, raw: bytes, *, odd: tuple[str, ...] = (), samples: int = 1
+) -> Reply:
+    text = choice.get("text")
+    if not isinstance(text, str):
+        raise ReplyError("the reply's choice has no text", failure_class="wrong_shape")
+    return make_reply(
+        raw,
+        [{"role": "assistant", "content": text}],
+        finish_reason=choice.get("finish_reason"),
+        usage=read_usage(data.get("usage")),
+        odd=odd,
+        samples=samples,
+    )
 
 
 def _prompt(task: Task) -> str:

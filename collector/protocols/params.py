@@ -15,7 +15,7 @@ import orjson
 from collector.records.rows import JsonObject
 from collector.records.tools import chat_tool
 
-__all__ = ["to_chat_params", "to_responses_params"]
+__all__ = ["split_extra_body", "to_chat_params", "to_responses_params"]
 
 _NEVER_SENT = frozenset({"input", "messages", "model", "stream", "stream_options", "background"})
 _RESPONSES_ONLY = frozenset(
@@ -67,7 +67,7 @@ def to_responses_params(params: Mapping[str, Any]) -> JsonObject:
     return responses
 
 
-def _split_extra_body(params: JsonObject) -> JsonObject:
+def split_extra_body(params: JsonObject) -> JsonObject:
     """Take `metadata.extra_body` out of `params` and return its fields; one that is no JSON object stays."""
     metadata = params.get("metadata")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("extra_body"), str):
@@ -88,7 +88,7 @@ def _split_extra_body(params: JsonObject) -> JsonObject:
 def _given(params: Mapping[str, Any]) -> JsonObject:
     kept = {key: value for key, value in params.items() if value is not None and key not in _NEVER_SENT}
     if "metadata" in kept:
-        kept = {**_split_extra_body(kept), **kept}
+        kept = {**split_extra_body(kept), **kept}
     return kept
 
 

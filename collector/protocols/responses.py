@@ -26,14 +26,19 @@ class ResponsesProtocol:
     name = "responses"
     path = "/responses"
     sends_seed = True
+    several = False
 
-    def build(self, task: Task, settings: CollectSettings) -> bytes:
-        body = request_frame(task, settings, to_responses_params(task.params))
+    def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
+        body = request_frame(task, settings, to_responses_params(task.params), samples)
         body["input"] = responses_input(task.row.input)
+        body.update(settings.extra_body)
         return encode_body(body, task)
 
     def parse(self, body: bytes) -> Reply:
         return read_response(read_object(body), one_json_line(body))
+
+    def parse_samples(self, body: bytes) -> list[Reply]:
+        return [self.parse(body)]
 
 
 def read_response(data: JsonObject, raw: bytes, reward: float | None = None, fields: JsonObject | None = None) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ RESERVED = frozenset(
         "reward_components",
         "finish_reason",
         "usage",
+        "shared_usage",
         "seed",
         "attempt",
         "timing",
@@ -55,8 +56,11 @@ class Attempt:
     latency: float
 
 
-def encode_rollout(task: Task, reply: Reply, verdict: Verdict | None, attempt: Attempt) -> bytes:
+def encode_rollout(
+    task: Task, reply: Reply, verdict: Verdict | None, attempt: Attempt, flags: Sequence[str] = ()
+) -> bytes:
     """One line of rollouts.jsonl, newline included. The server's reply is spliced in as it came, not re-encoded.
+    `flags` are further ones, of what only the run can see; they follow the reply's own.
 
     Raises VerifierError when the reward or a component is no finite number: JSON has no NaN, and orjson would write
     null for it. Raises ReplyError when the reply holds what can be read but not written: orjson reads 1024 levels of
@@ -76,13 +80,13 @@ def encode_rollout(task: Task, reply: Reply, verdict: Verdict | None, attempt: A
         if verdict.components:
             row["reward_components"] = {k: _finite(v, f"component {k!r}") for k, v in verdict.components.items()}
     row["finish_reason"] = reply.finish_reason
-    row["usage"] = _usage(reply)
+    _add_usage(row, reply)
     row["seed"] = task.seed
     row["attempt"] = attempt.number
     row["timing"] = {"queued": round(attempt.queued, 6), "latency": round(attempt.latency, 6)}
     row["endpoint"] = attempt.endpoint
-    if reply.flags:
-        row["flags"] = list(reply.flags)
+    if reply.flags or flags:
+        row["flags"] = [*reply.flags, *flags]
     _add_fields(row, {} if verdict is None else verdict.fields)
     _add_fields(row, reply.fields)
     try:
@@ -155,12 +159,19 @@ def _finite(value: object, what: str) -> float:
     return float(value)
 
 
-def _usage(reply: Reply) -> JsonObject | None:
-    if reply.usage is None:
-        return None
-    total = reply.usage.input_tokens + reply.usage.output_tokens
-    return {
-        "input_tokens": reply.usage.input_tokens,
-        "output_tokens": reply.usage.output_tokens,
-        "total_tokens": total,
-    }
+def _add_usage(row: JsonObject, reply: Reply) -> None:
+    """Token counts. Those of a request with several samples are of all together: no part of them is this row's."""
+    usage: JsonObject | None = None
+    if reply.usage is not None:
+        given = reply.usage
+        usage = {
+            "input_tokens": given.input_tokens,
+            "output_tokens": given.output_tokens,
+            "total_tokens": given.input_tokens + given.output_tokens,
+        }
+    if reply.samples == 1:
+        row["usage"] = usage
+        return
+    row["usage"] = None
+    if usage is not None:
+        row["shared_usage"] = {**usage, "samples": reply.samples}
