@@ -1,0 +1,1 @@
+"""Faults: kills, full disks, broken input, hostile servers, each against the real command."""
