@@ -59,7 +59,7 @@ def endpoint_of(args: argparse.Namespace) -> str | None:
     """
     if args.base_url and args.agent_url:
         raise UsageError("--base-url and --agent-url: give one")
-    url = args.base_url or args.agent_url
+    url = args.base_url[0] if args.base_url else args.agent_url
     if protocol_of(args) != "agent":
         return None if url is None else str(url)
     from collector.nemo_gym import agents_of_rows, check_one_agent, find_agents

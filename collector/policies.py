@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from collector.errors import UsageError
@@ -32,8 +31,9 @@ class RetryPolicy:
             raise UsageError(f"--max-attempts {self.max_attempts}: give 1 or more")
         for name in ("backoff_base", "backoff_cap", "retry_after_cap", "dead_after"):
             value = getattr(self, name)
-            if not math.isfinite(value) or value < 0:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: give seconds, 0 or more")
+            if not 0 <= value <= _LONGEST_WAIT:
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} {value}: give seconds, 0 or more and at most {_LONGEST_WAIT:.0f}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import orjson
 
 from collector.errors import UsageError
 from collector.policies import RetryPolicy, Timeouts
+from collector.templates import Template
 from collector.terminal import plain
 
 __all__ = ["PROTOCOLS", "CollectSettings", "ProtocolName", "RetryPolicy", "Timeouts", "shown_url"]
@@ -25,6 +26,10 @@ _MOST_REPEATS = 10_000
 _MOST_IN_PARALLEL = 60_000
 """One host has 65,536 ports to connect from."""
 _MOST_ROWS = 2**40
+_SEVERAL = ("chat", "completions")
+"""Protocols whose requests can ask for several samples."""
+_NOT_EXTRA = frozenset({"input", "messages", "n", "prompt", "seed", "stream"})
+"""Fields of a request that the collector decides itself."""
 _USER = re.compile(r"//[^/@]*@")
 
 
@@ -85,6 +90,11 @@ class CollectSettings:
     def __post_init__(self) -> None:
         self._check_choices()
         self._check_counts()
+        self._check_repeats()
+        self._check_body()
+        for flag, text in (("--prompt-template", self.prompt_template), ("--system-prompt", self.system_prompt)):
+            if text is not None:
+                Template.parse(text, flag)
         if self.resume and self.overwrite:
             raise UsageError("--resume and --overwrite contradict each other: give one")
         if self.output.resolve() == self.input.resolve():
@@ -112,10 +122,26 @@ class CollectSettings:
                 raise UsageError(f"{flag} {value}: give a number from 1 to {most}")
         if not -(2**63) <= self.seed < 2**63:
             raise UsageError(f"--seed {self.seed}: give a number of 64 bits")
-        try:
-            orjson.dumps(dict(self.params))
-        except TypeError as error:
-            raise UsageError(f"--param: the parameters cannot be written as JSON: {error}") from None
+        if self.samples_per_request > 1 and self.protocol not in _SEVERAL:
+            raise UsageError(
+                f"--samples-per-request {self.samples_per_request}: --protocol {self.protocol} has no such request;"
+                f" give one of {', '.join(_SEVERAL)}"
+            )
+
+    def _check_repeats(self) -> None:
+        for name, number in self.repeats_by_agent.items():
+            if not 1 <= number <= self.num_repeats:
+                raise UsageError(f"--num-repeats: {name}: {number}: give a number from 1 to {self.num_repeats}")
+
+    def _check_body(self) -> None:
+        for flag, fields in (("--param", self.params), ("--extra-body", self.extra_body)):
+            try:
+                orjson.dumps(dict(fields))
+            except TypeError as error:
+                raise UsageError(f"{flag}: the parameters cannot be written as JSON: {error}") from None
+        ours = sorted(_NOT_EXTRA & self.extra_body.keys())
+        if ours:
+            raise UsageError(f"--extra-body: {ours[0]}: the collector sets this itself")
 
     @property
     def endpoint(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from collector.cli import add_parsers
 from collector.errors import PairmillError, UsageError
 from collector.options import Parser, add_collect_options
-from collector.plus_args import translate
+from collector.options.plus_args import translate
 from collector.terminal import plain
 from pairing.options import add_pair_options
 from pairing.streams import keep_writing, lost_output

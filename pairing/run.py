@@ -61,13 +61,15 @@ def run(args: argparse.Namespace) -> int:
     """Collects, pairs and reports. Exit code 3 when rollouts failed or no pair came of it."""
     places = _Places.in_folder(args.output_dir)
     policy = _policy(args)
-    if args.require_complete and args.require_complete > args.num_repeats:
-        raise UsageError(f"--require-complete {args.require_complete}: --num-repeats {args.num_repeats} gives fewer")
     embedded = _complete(args)
     base_url = "http://127.0.0.1" if embedded else endpoint_of(args)
     if base_url is None:
         raise UsageError("no server: give --base-url URL; --agent-name NAME goes with --protocol agent")
     settings = settings_from(args, base_url=base_url, output=places.rollouts)
+    if args.require_complete and args.require_complete > settings.num_repeats:
+        raise UsageError(
+            f"--require-complete {args.require_complete}: --num-repeats {settings.num_repeats} gives fewer"
+        )
     if holds_pairs(places.pairs) and not (args.overwrite or args.resume):
         raise OutputError(
             f"{places.pairs}: exists already; --resume goes on and pairs again, --overwrite starts anew,"
@@ -102,13 +104,14 @@ def _complete(args: argparse.Namespace) -> bool:
     embedded = not (agent or args.base_url or args.agent_url or args.agent_name)
     if args.input is None:
         args.input = prompt_rows("train")
-        args.verifier = args.verifier or _EMBEDDED
+        args.verifier = args.verifier or [_EMBEDDED]
         args.limit = args.limit or _BUNDLED_LIMIT
         print_line(f"prompts: {args.limit} bundled ones (--input PATH for yours, --limit N for more)")
     if embedded:
         if args.temperature is None:
-            args.temperature = _EMBEDDED_TEMPERATURE
-        print_line(f"model: the embedded one, at temperature {args.temperature:g} (--base-url URL for yours)")
+            args.temperature = (_EMBEDDED_TEMPERATURE,)
+        heat = ", ".join(f"{value:g}" for value in args.temperature)
+        print_line(f"model: the embedded one, at temperature {heat} (--base-url URL for yours)")
     if args.verifier is None and not agent:
         raise UsageError("no verifier: pairs need rewards; give --verifier numeric, exact, regex:pattern=..., ...")
     return embedded

@@ -10,7 +10,7 @@ import pytest
 from collector.cli import add_parsers, endpoint_of, resume_command
 from collector.errors import UsageError
 from collector.options import Parser, settings_from
-from collector.plus_args import translate
+from collector.options.plus_args import translate
 from collector.settings import CollectSettings
 
 
@@ -63,7 +63,7 @@ def test_hydras_spellings_of_values_are_read_as_nemo_gym_reads_them() -> None:
         "+responses_create_params.temperature=.8",
         "+responses_create_params.stop=[a,b]",
         '+responses_create_params.metadata={"extra_body": "{}"}',
-        "+num_repeats={my_agent: 7, _default: 3}",
+        "+num_repeats={my_agent: 3, _default: 7}",
         "+agent_name=my_agent",
         "+agent_url=http://h:1",
         "+send_seed=False",
@@ -77,6 +77,7 @@ def test_hydras_spellings_of_values_are_read_as_nemo_gym_reads_them() -> None:
         "metadata": {"extra_body": "{}"},
     }
     assert asked.num_repeats == 7
+    assert asked.repeats_by_agent == {"my_agent": 3, "_default": 7}
     assert asked.send_seed is False
 
 
@@ -124,7 +125,6 @@ def test_a_password_in_a_bad_url_is_not_shown() -> None:
         (["--base-url", "http://h/v1?x=1"], "a query or fragment cannot be kept"),
         (["+responses_create_params=5"], "give a mapping"),
         (["+responses_create_params.stop=[a"], r"\[a: cannot be read as a list or mapping"),
-        (["+num_repeats={a: 3}", "+agent_name=b"], "names neither the agent of"),
         (["--request-timeout", "0"], "--request-timeout 0.0: give seconds"),
         (["--api-key-env", "PAIRMILL_NO_SUCH_KEY"], "environment variable is not set"),
         (["--api-key-file", "/nonexistent/key"], "--api-key-file /nonexistent/key: cannot be read"),

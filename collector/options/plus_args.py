@@ -13,7 +13,7 @@ import orjson
 
 from collector.errors import UsageError
 
-__all__ = ["translate"]
+__all__ = ["read_value", "translate"]
 
 _FLAGS = {
     "agent_name": "--agent-name",
@@ -24,6 +24,7 @@ _FLAGS = {
     "limit": "--limit",
     "num_repeats": "--num-repeats",
     "num_samples_in_parallel": "--num-samples-in-parallel",
+    "prompt_config": "--prompt-template",
 }
 _SWITCHES = {
     "resume_from_cache": ("--resume", None),
@@ -31,6 +32,8 @@ _SWITCHES = {
     "send_seed": ("--send-seed", "--no-send-seed"),
     "overwrite": ("--overwrite", None),
     "resume": ("--resume", None),
+    "dry_run": ("--dry-run", None),
+    "reverify": ("--reverify", None),
 }
 """Key -> the flag for true, the flag for false."""
 _PARAMS = "responses_create_params"
@@ -43,8 +46,8 @@ _TIGHT_COLON = re.compile(r"([{,]\s*[\w.]+):(?=\S)")
 def translate(argv: list[str]) -> list[str]:
     """`argv` with each `+key=value` (or `++key=value`) as a flag; the rest as it stands.
 
-    Any key that is also a flag of ours works (`+base_url=...`). `+num_repeats={my_agent: 3, _default: 2}` gives what it
-    says for the agent that is named. Raises UsageError for a word that starts with + and cannot be read.
+    Any key that is also a flag of ours works (`+base_url=...`). Raises UsageError for a word that starts with + and
+    cannot be read.
     """
     flags: list[str] = []
     params: dict[str, Any] = {}
@@ -54,9 +57,9 @@ def translate(argv: list[str]) -> list[str]:
             continue
         key, value = _split(word)
         if key == _PARAMS or key.startswith(f"{_PARAMS}."):
-            _put(params, key.split(".")[1:], _read(value), word)
+            _put(params, key.split(".")[1:], read_value(value), word)
         elif value != "null":
-            flags.extend(_flag_words(key, value, argv))
+            flags.extend(_flag_words(key, value))
     return flags + [f"--param={name}={orjson.dumps(value).decode()}" for name, value in _given(params).items()]
 
 
@@ -68,11 +71,9 @@ def _split(word: str) -> tuple[str, str]:
     return key, value[1:-1] if quoted else value
 
 
-def _flag_words(key: str, value: str, argv: list[str]) -> list[str]:
+def _flag_words(key: str, value: str) -> list[str]:
     if key in _SWITCHES:
         return _switch(key, value)
-    if key == "num_repeats" and value.startswith("{"):
-        value = _repeats_of_agent(value, argv)
     return [f"{_FLAGS.get(key, '--' + key.replace('_', '-'))}={value}"]
 
 
@@ -83,16 +84,7 @@ def _switch(key: str, value: str) -> list[str]:
     return [flag] if flag else []
 
 
-def _repeats_of_agent(value: str, argv: list[str]) -> str:
-    names = [_split(word)[1] for word in argv if word.lstrip("+").startswith("agent_name=")]
-    repeats = _read(value)
-    chosen = repeats.get(names[-1] if names else None, repeats.get("_default")) if isinstance(repeats, dict) else None
-    if chosen is None:
-        raise UsageError(f"+num_repeats={value}: names neither the agent of +agent_name nor _default")
-    return str(chosen)
-
-
-def _read(text: str) -> Any:
+def read_value(text: str) -> Any:
     """A value as Hydra reads it: JSON, True, .8, [a, b], {a: 1}, or else a bare word."""
     try:
         return orjson.loads(text)

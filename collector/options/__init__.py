@@ -1,0 +1,8 @@
+"""What the user wrote becomes CollectSettings: flags, NeMo Gym's +key=value, a TOML file. One file for each purpose."""
+
+from __future__ import annotations
+
+from collector.options.flags import add_collect_options, protocol_of, settings_from
+from collector.options.parser import Parser, positive_int
+
+__all__ = ["Parser", "add_collect_options", "positive_int", "protocol_of", "settings_from"]

@@ -1,0 +1,87 @@
+"""Keys and headers: credentials come from the environment or a file, never from the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector.errors import UsageError
+
+__all__ = ["api_key", "headers", "is_credential"]
+
+_CREDENTIAL = re.compile(r"auth|api[-_]?key|token|secret|cookie|passw|credential", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
+
+
+def is_credential(name: str) -> bool:
+    """Whether a header or setting of that name holds what no command line and no shared file should show."""
+    return _CREDENTIAL.search(name) is not None
+
+
+def api_key(variable: str | None, file: Path | None) -> str | None:
+    """The key that --api-key-env or --api-key-file leads to. Raises UsageError when it leads nowhere."""
+    if variable and file:
+        raise UsageError("--api-key-env and --api-key-file: give one")
+    if variable:
+        return _from_environment(variable, f"--api-key-env {variable}")
+    if not file:
+        return None
+    try:
+        key = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--api-key-file {file}: cannot be read: {error}") from None
+    if not key:
+        raise UsageError(f"--api-key-file {file}: holds no key")
+    return key
+
+
+def headers(plain: Sequence[str], from_environment: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """(headers, secrets) of --header and --header-env. A secret is a value from the environment, and the last word of
+    one that has several (`Bearer ...`)."""
+    sent = dict(_plain_header(text) for text in plain)
+    secrets: list[str] = []
+    for text in from_environment:
+        name, variable = _split(text, "--header-env", "VAR")
+        if name in sent:
+            raise UsageError(f"--header {name} and --header-env {name}: give one")
+        sent[name] = value = _from_environment(variable, f"--header-env {name}={variable}")
+        secrets += dict.fromkeys((value, value.rpartition(" ")[2]))
+        _check_value(name, value, f"--header-env {name}={variable}")
+    return sent, tuple(secrets)
+
+
+def _plain_header(text: str) -> tuple[str, str]:
+    name, value = _split(text, "--header", "VALUE")
+    if is_credential(name):
+        raise UsageError(
+            f"--header {name}: a credential has no place on the command line: put it into an environment variable"
+            f" and give --header-env {name}=VARIABLE"
+        )
+    _check_value(name, value, f"--header {name}")
+    return name, value
+
+
+def _split(text: str, flag: str, what: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    name = name.strip().lower()
+    if not equals or not _HEADER_NAME.fullmatch(name):
+        # Not the text itself: what was written wrongly may be a key.
+        raise UsageError(f"{flag}: write NAME={what}, for example {flag} X-Request-Source={what.lower()}")
+    if name in _OURS:
+        raise UsageError(f"{flag} {name}: the collector sets this itself")
+    return name, value.strip()
+
+
+def _check_value(name: str, value: str, where: str) -> None:
+    if not value.isascii() or not value.isprintable():
+        raise UsageError(f"{where}: the value holds a character that HTTP cannot carry (a line break?)")
+
+
+def _from_environment(variable: str, where: str) -> str:
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise UsageError(f"{where}: that environment variable is not set")
+    return value

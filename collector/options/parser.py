@@ -1,0 +1,77 @@
+"""The argument parser, and the types of values that its flags take."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+import orjson
+
+from collector.errors import UsageError
+
+__all__ = ["Parser", "given_text", "json_object", "positive_int", "repeats", "temperatures"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, as every other error of the command is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "allow_abbrev": False})
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def positive_int(text: str) -> int:
+    """An argparse type: a whole number, 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give 1 or more")
+    return value
+
+
+def given_text(text: str) -> str:
+    """An argparse type: a text that is not empty. An empty one is a shell variable that was never set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: give a value, or leave it out (a variable that is not set?)")
+    return text
+
+
+def temperatures(text: str) -> tuple[float, ...]:
+    """An argparse type: one number, or several with commas between them."""
+    return tuple(float(part) for part in text.split(","))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """An argparse type: a JSON object."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(
+            f"is not JSON ({error.msg}): write an object, such as '{{\"k\": 1}}'"
+        ) from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("give a JSON object, such as '{\"k\": 1}'")
+    return value
+
+
+def repeats(text: str) -> int | dict[str, int]:
+    """An argparse type: a whole number, or one for each agent: `{my_agent: 3, _default: 2}`."""
+    if not text.lstrip().startswith("{"):
+        return positive_int(text)
+    from collector.options.plus_args import read_value
+
+    by_agent = read_value(text)
+    if not isinstance(by_agent, dict) or not by_agent:
+        raise argparse.ArgumentTypeError(f"{text}: write {{agent: number, _default: number}}")
+    for name, number in by_agent.items():
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise argparse.ArgumentTypeError(f"{text}: {name}: give a whole number, 1 or more")
+    return {str(name): number for name, number in by_agent.items()}
+
+
+# argparse names the type in "invalid ... value".
+positive_int.__name__ = "whole number"
+given_text.__name__ = "text"
+temperatures.__name__ = "temperature"
+repeats.__name__ = "whole number"
