@@ -1,0 +1,61 @@
+"""abc -> aabbcc: how many rollouts each row has, and the task of each, with its parameters and its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from collector.errors import InputError
+from collector.protocols.agent import agent_of
+from collector.records.identity import derive_seed
+from collector.records.rows import JsonObject, PromptRow, Task
+from collector.settings import CollectSettings
+
+__all__ = ["repeat_rows", "repeats_for"]
+
+_DEFAULT = "_default"
+
+
+def repeat_rows(
+    rows: Iterable[PromptRow],
+    settings: CollectSettings,
+    *,
+    sends_seed: bool,
+    skip: Callable[[tuple[int, int]], bool] = lambda _key: False,
+) -> Iterator[Task]:
+    """Each row's repeats stand together, in input order; keys that `skip` accepts are left out.
+
+    Parameters of the command line win over the row's, a ladder of temperatures over both. A row's own `seed` takes the
+    place of the run's, so that its repeats still differ from each other.
+    """
+    for row in rows:
+        params = {**row.params, **settings.params}
+        base_seed = params.pop("seed", None)
+        run_seed = settings.seed if base_seed is None else int(base_seed)
+        ladder = _ladder(params, settings.temperatures)
+        for rollout_index in range(repeats_for(row, settings)):
+            if skip((row.task_index, rollout_index)):
+                continue
+            seed = derive_seed(run_seed, row.prompt_id, row.task_index, rollout_index) if sends_seed else None
+            yield Task(row, rollout_index, ladder[rollout_index % len(ladder)], seed)
+
+
+def repeats_for(row: PromptRow, settings: CollectSettings) -> int:
+    """How many rollouts the row has: its agent's number where the settings tell agents apart.
+
+    Raises InputError for an agent that they do not name, when there is no `_default`.
+    """
+    if not settings.repeats_by_agent:
+        return settings.num_repeats
+    agent = agent_of(row.fields) or settings.agent_name
+    number = settings.repeats_by_agent.get(agent or _DEFAULT, settings.repeats_by_agent.get(_DEFAULT))
+    if number is None:
+        named = f"the agent {agent!r}" if agent else "rows that name no agent"
+        raise InputError(
+            f"{settings.input}:{row.line}: --num-repeats has no number for {named}, and no {_DEFAULT}: add one of them"
+        )
+    return number
+
+
+def _ladder(params: JsonObject, temperatures: tuple[float, ...]) -> list[JsonObject]:
+    """The parameters of repeat 0, 1, ... counted round. Repeats with the same ones share the same dict."""
+    return [{**params, "temperature": value} for value in temperatures] or [params]
