@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.replay import Counts
 
-__all__ = ["Failed", "ReplayServer", "Usage", "cpu_seconds", "finish", "resident_mb", "start"]
+__all__ = ["Failed", "ReplayServer", "Usage", "cpu_seconds", "finish", "launch", "resident_mb", "start"]
 
 _SCRIPTS = Path(__file__).parents[1]
 _MEBIBYTE = 2**20

@@ -1,4 +1,4 @@
-"""The canned chat reply: about 2 KB, its text new each time, right and wrong in turn."""
+"""The canned chat reply: 2 KB, its text new each time, right and wrong in turn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUMBER = "%012d"
 
 
 def _template(answer: str) -> bytes:
-    """A reply of `_SIZE` bytes, with a place for a number."""
+    """A reply of `_SIZE` bytes, with two places for its number."""
 
     def reply(text: str) -> bytes:
         message: dict[str, Any] = {
@@ -36,15 +36,18 @@ def _template(answer: str) -> bytes:
         data = {**head, "choices": [choice], "usage": usage, "prompt_logprobs": None, "kv_transfer_params": None}
         return json.dumps(data, separators=(",", ":")).encode()
 
+    def room(text: str) -> int:
+        return _SIZE - len(reply(text + answer) % (0, 0))
+
     text = f"Attempt {_NUMBER}. "
-    while len(reply(text + _PARAGRAPH + answer)) < _SIZE:
+    while room(text + _PARAGRAPH) >= 0:
         text += _PARAGRAPH
-    return reply(text + "So it is. " * ((_SIZE - len(reply(text + answer))) // 10) + answer)
+    return reply(text + "." * room(text) + answer)
 
 
 _TEMPLATES = [_template(ANSWER), _template(_WRONG)]
 
 
 def reply_body(number: int) -> bytes:
-    """The reply to request `number`: all replies of one kind have one length, and no two the same text."""
+    """The reply to request `number`: no two have the same text."""
     return _TEMPLATES[number & 1] % (number, number)
