@@ -102,11 +102,19 @@ class Journal:
         A caller that is cancelled while it waits does not take its row back: it may be there on resume. Raises
         OutputError when the disk fails, now and for every later row; nothing acknowledged before is lost.
         """
-        await self._submit(self._rows_name, line)
+        await self.submit(line)
 
     async def append_failure(self, line: bytes) -> None:
         """As `append`, for a row of the failures file; goes out in the same commit."""
-        await self._submit(self._failures_name, line)
+        await self.submit_failure(line)
+
+    def submit(self, line: bytes) -> asyncio.Future[None]:
+        """As `append`, without waiting: a future that is done when `line` is durable, or has failed."""
+        return self._submit(self._rows_name, line)
+
+    def submit_failure(self, line: bytes) -> asyncio.Future[None]:
+        """As `append_failure`, without waiting."""
+        return self._submit(self._failures_name, line)
 
     async def close(self, state: RunState = "interrupted", counts: Mapping[str, Any] | None = None) -> None:
         """Waits for what is being written, closes the files and writes the run file; then only `seal` may follow.
