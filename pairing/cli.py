@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from collector.cli import add_parsers
 from collector.errors import PairmillError, UsageError
 from collector.options import Parser, add_collect_options
+from collector.options.config_file import with_config
 from collector.options.plus_args import translate
 from collector.terminal import plain
 from pairing.options import add_pair_options
@@ -44,7 +46,8 @@ def _command(argv: list[str] | None) -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The command that `argv` asks for. Raises UsageError; an option that is none is shown with those most like it."""
-    args, unknown = _parser().parse_known_args(translate(argv))
+    parser, commands = _parser()
+    args, unknown = parser.parse_known_args(with_config(translate(argv), commands))
     if unknown:
         flags = [flag for action in args.parser._actions for flag in action.option_strings]
         near = difflib.get_close_matches(unknown[0].partition("=")[0], flags, n=2, cutoff=0.6)
@@ -62,14 +65,15 @@ def _flushed(code: int) -> int:
     return code or PairmillError.exit_code
 
 
-def _parser() -> Parser:
+def _parser() -> tuple[Parser, Mapping[str, Parser]]:
+    """The whole parser, and that of each command by name."""
     parser = Parser(prog="pairmill", description="Prompts and a model server in, preference pairs out.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
     add_parsers(commands)
     _add_pair(commands)
-    return parser
+    return parser, commands.choices
 
 
 class _Version(argparse.Action):

@@ -9,16 +9,24 @@ from pathlib import Path
 
 from collector.errors import UsageError
 
-__all__ = ["api_key", "headers", "is_credential"]
+__all__ = ["api_key", "headers", "is_credential", "is_key"]
 
 _CREDENTIAL = re.compile(r"auth|api[-_]?key|token|secret|cookie|passw|credential", re.IGNORECASE)
+_KEY = re.compile(
+    r"(api|access|auth|bearer|secret)?[-_]?(key|token|secret|password|passwd)|authorization", re.IGNORECASE
+)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 
 
 def is_credential(name: str) -> bool:
-    """Whether a header or setting of that name holds what no command line and no shared file should show."""
+    """Whether a header of that name holds what no command line and no shared file should show."""
     return _CREDENTIAL.search(name) is not None
+
+
+def is_key(name: str) -> bool:
+    """Whether a setting or a request's field of that name is a credential itself (`max_tokens` is none)."""
+    return _KEY.fullmatch(name) is not None
 
 
 def api_key(variable: str | None, file: Path | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from collector.errors import UsageError
 from collector.options import patience, prompt, sampling, server, work
+from collector.options.credentials import is_key
 from collector.settings import CollectSettings
 
 __all__ = ["add_collect_options", "protocol_of", "settings_from"]
@@ -33,4 +34,8 @@ def settings_from(args: argparse.Namespace, *, base_url: str, output: Path) -> C
         given.update(group.read_options(args))
     if given["system_prompt"] is not None and "instructions" in given["params"]:
         raise UsageError("--system-prompt and --param instructions: give one, they say the same")
+    for flag, fields in (("--param", given["params"]), ("--extra-body", given["extra_body"])):
+        secret = next(filter(is_key, fields), None)
+        if secret is not None:
+            raise UsageError(f"{flag} {secret}: a credential would end up in the run's files: give --header-env")
     return CollectSettings(input=args.input, output=output, base_url=base_url, protocol=protocol_of(args), **given)

@@ -60,7 +60,7 @@ def own_prompt(fields: JsonObject, where: str) -> list[Any] | str:
 
 
 def own_params(fields: JsonObject, where: str) -> JsonObject:
-    """The row's own request parameters in Responses vocabulary: from `responses_create_params`, or from its top level."""
+    """The row's own request parameters, in Responses vocabulary; nulls are left out."""
     params = fields.get("responses_create_params")
     if params is None:
         params = {name: fields[name] for name in _ROW_PARAMS if name in fields}
