@@ -41,8 +41,10 @@ class Done:
 class Running:
     """A command that runs. `reports` are the lines that it wrote so far of what it has acknowledged."""
 
-    def __init__(self, commands: Commands, pid: int, out: Path, err: Path, report: Path) -> None:
+    def __init__(self, commands: Commands, pid: int, out: Path, err: Path, report: Path, failed: Path) -> None:
         self.pid = pid
+        self.failed = failed
+        """Names the call that failed as ordered; not there when the run made no such call."""
         self._commands = commands
         self._out, self._err, self._report = out, err, report
         self._done: Done | None = None
@@ -55,6 +57,9 @@ class Running:
         """(task, rollout) -> the id of the server's reply, for each rollout that this process has counted."""
         parts = [line.split(" ", 2) for line in self.reports() if line != "seal"]
         return {(int(task), int(rollout)): name for task, rollout, name in parts}
+
+    def err_so_far(self) -> str:
+        return self._err.read_text(errors="replace")
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Returns when `condition` holds or the command has ended."""
@@ -101,25 +106,31 @@ class Commands:
         self,
         *words: str | Path,
         folder: Path | None = None,
-        die_in_call: tuple[str, int] | None = None,
+        fault: tuple[str, int, int] | None = None,
         file_size: int = 0,
+        uid: int = 0,
         **environment: str,
     ) -> Running:
-        """`pairmill WORDS` in `folder`. `die_in_call`: it kills itself inside that call that changes the disk
-        (which kind, or "any", and the how manieth); `file_size`: RLIMIT_FSIZE in bytes."""
+        """`pairmill WORDS` in `folder`. `fault`: which kind of call that changes the disk (or "any"), the how manieth,
+        and the errno that it fails with, 0 for a kill inside it. `file_size`: RLIMIT_FSIZE in bytes. `uid`: as whom."""
         self._started += 1
         out, err, report = (self._folder / f"{self._started}.{kind}" for kind in ("out", "err", "report"))
+        failed = self._folder / f"{self._started}.failed"
+        for path in (out, err):
+            path.touch()  # a kill may come before the process has opened them
+            path.chmod(0o666)
         order = {
             "words": [str(word) for word in words],
             "folder": str(folder or self._folder),
             "out": str(out),
             "err": str(err),
             "report": str(report),
-            "die_in_call": die_in_call,
+            "fault": [*fault, str(failed)] if fault else None,
             "file_size": file_size,
+            "uid": uid,
             "environment": environment,
         }
-        return Running(self, self.ask({"start": order}), out, err, report)
+        return Running(self, self.ask({"start": order}), out, err, report, failed)
 
     def run(self, *words: str | Path, **options: Any) -> Done:
         """`start`, then wait for its end."""

@@ -68,10 +68,14 @@ def _become(order: dict[str, Any]) -> None:
     sys.argv = ["pairmill", *order["words"]]
     if order["report"]:
         _report_to(order["report"])
-    if order["die_in_call"]:
-        _die_in_call(*order["die_in_call"])
+    if order["fault"]:
+        _fail_in_call(*order["fault"])
     if order["file_size"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_size"], order["file_size"]))
+    if order["uid"]:
+        os.setgroups([])
+        os.setgid(order["uid"])
+        os.setuid(order["uid"])
 
 
 def _report_to(path: str) -> None:
@@ -92,33 +96,38 @@ def _report_to(path: str) -> None:
     BarObserver.rollout, BarObserver.ended = rollout, over  # type: ignore[method-assign, assignment]
 
 
-def _die_in_call(kind: str, nth: int) -> None:
-    """SIGKILL inside the nth call that changes the disk, or the nth of one `kind`: before it, after it, or with a part
-    of a write done. Until then every other write comes up short."""
+def _fail_in_call(kind: str, nth: int, code: int, report: str) -> None:
+    """The nth call that changes the disk, or the nth of one `kind`, fails with the error `code`; `report` gets a line
+    then. Code 0 is SIGKILL: before the call, after it, or with a part of a write done. Until then every other write
+    comes up short."""
     calls = 0
     rng = random.Random(nth)
 
-    def mortal(name: str) -> None:
+    def faulty(name: str) -> None:
         real = getattr(Disk, name)
 
         def call(self: Disk, *given: Any) -> Any:
             nonlocal calls
             calls += kind in ("any", name)
-            last = calls == nth and kind in ("any", name)
-            if last and name != "write" and rng.random() < 0.5:
+            now = calls == nth and kind in ("any", name)
+            if now and code:
+                calls += 1  # once
+                Path(report).write_text(f"{name}\n")
+                raise OSError(code, os.strerror(code))
+            if now and name != "write" and rng.random() < 0.5:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if name == "write" and (last or calls % 2):
+            if name == "write" and (now or calls % 2):
                 fd, data, offset = given
                 given = fd, data[: rng.randint(1, len(data))], offset
             result = real(self, *given)
-            if last:
+            if now:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 
         setattr(Disk, name, call)
 
     for name in ("open", "write", "sync", "truncate", "replace", "unlink", "sync_folder"):
-        mortal(name)
+        faulty(name)
 
 
 if __name__ == "__main__":

@@ -105,18 +105,18 @@ class _Torture:
         self.tally.outputs += 1
         shutil.rmtree(self.paths.rollouts.parent)
 
-    def _start(self, die_in_call: tuple[str, int] | None) -> Running:
+    def _start(self, fault: tuple[str, int, int] | None) -> Running:
         low = self.rng.choice((0.0, 0.0, 0.002))
         self.server.latency = (low, 3 * low)
         return self.pairmill.start(
             "collect", "--input", self.input, "--output", self.paths.rollouts, "--base-url", self.server.url,
             "--verifier", "python:tests.model_server:score", "--num-repeats", str(_REPEATS),
-            "--num-samples-in-parallel", "8", "--resume", die_in_call=die_in_call,
+            "--num-samples-in-parallel", "8", "--resume", fault=fault,
         )  # fmt: skip
 
     def _round(self, plan: _Plan) -> None:
         inside = _CALLS.get(plan.kind)
-        run = self._start((inside, plan.count) if inside else None)
+        run = self._start((inside, plan.count, 0) if inside else None)
         if plan.kind == "writing":
             run.until(lambda: len(run.reports()) >= plan.count)
         elif plan.kind == "sealing":
