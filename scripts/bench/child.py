@@ -7,7 +7,6 @@ file of rollouts (`steps`). `PROFILE` in the environment names a file for cProfi
 
 from __future__ import annotations
 
-import cProfile
 import json
 import os
 import sys
@@ -21,6 +20,8 @@ def main() -> None:
     report, work, *arguments = sys.argv[1:]
     profile = os.environ.get("PROFILE")
     if profile:
+        import cProfile
+
         profiler = cProfile.Profile()
         extra = profiler.runcall(_works()[work], arguments)
         profiler.dump_stats(profile)

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.replay import Counts
 
-__all__ = ["Failed", "ReplayServer", "Usage", "cpu_seconds", "finish", "launch", "resident_mb", "start"]
+__all__ = ["Failed", "ReplayServer", "Usage", "busy_seconds", "cpu_seconds", "finish", "launch", "resident_mb", "start"]
 
 _SCRIPTS = Path(__file__).parents[1]
 _MEBIBYTE = 2**20
@@ -68,6 +68,13 @@ def cpu_seconds(pid: int) -> float:
     """User and system CPU seconds of a living process so far (Linux: fields 14 and 15 of /proc/PID/stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def busy_seconds() -> float:
+    """CPU seconds, all processors together, that this machine worked or was kept from working since it started."""
+    line = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0]
+    user, nice, system, _idle, _waiting, *interrupts_and_stolen = map(int, line.split()[1:9])
+    return (user + nice + system + sum(interrupts_and_stolen)) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(pid: int) -> float:

@@ -15,6 +15,7 @@ class Sizes:
     cost_rollouts: int
     cost_levels: tuple[int, ...]
     httpx_rollouts: int
+    load_rounds: int
     load_rollouts: int
     load_in_flight: int
     load_latency: float
@@ -29,6 +30,7 @@ _USUAL = Sizes(
     cost_rollouts=20_000,
     cost_levels=(128, 1_000),
     httpx_rollouts=1_000,
+    load_rounds=3,
     load_rollouts=20_000,
     load_in_flight=4_000,
     load_latency=2.0,
@@ -44,6 +46,7 @@ SIZES = {
         cost_rollouts=80,
         cost_levels=(8,),
         httpx_rollouts=40,
+        load_rounds=1,
         load_rollouts=80,
         load_in_flight=40,
         load_latency=0.3,
@@ -57,6 +60,7 @@ SIZES = {
         cost_rollouts=6_000,
         cost_levels=(128, 1_000),
         httpx_rollouts=400,
+        load_rounds=1,
         load_rollouts=12_000,
         load_in_flight=4_000,
         load_latency=2.0,
@@ -71,6 +75,7 @@ SIZES = {
         cost_rollouts=_USUAL.cost_rollouts,
         cost_levels=_USUAL.cost_levels,
         httpx_rollouts=_USUAL.httpx_rollouts,
+        load_rounds=3,
         load_rollouts=40_000,
         load_in_flight=_USUAL.load_in_flight,
         load_latency=_USUAL.load_latency,
