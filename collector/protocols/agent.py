@@ -18,9 +18,10 @@ import msgspec
 import orjson
 
 from collector.errors import ReplyError
-from collector.protocols.base import encode_body, one_json_line, read_object
+from collector.protocols.bodies import encode_body
 from collector.protocols.items import responses_input
 from collector.protocols.params import split_extra_body, to_responses_params
+from collector.protocols.replies import one_json_line, read_object
 from collector.protocols.responses import read_response
 from collector.protocols.server_text import one_line
 from collector.records.rows import JsonObject, Reply, Task

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collector.errors import ReplyError
-from collector.protocols.base import encode_body, make_reply, read_usage
+from collector.protocols.bodies import request_frame, seeded_body
 from collector.protocols.choices import parse_choices, parse_first_choice
 from collector.protocols.params import to_chat_params
+from collector.protocols.replies import make_reply, plain_reply, plain_text, read_usage
 from collector.records.messages import messages_from_items, prompt_messages
 from collector.records.rows import JsonObject, Message, Reply, Task
 from collector.settings import CollectSettings
 
-__all__ = ["ChatProtocol", "request_frame"]
+__all__ = ["ChatProtocol"]
 
 
 class ChatProtocol:
@@ -22,10 +23,13 @@ class ChatProtocol:
     several = True
 
     def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
-        body = request_frame(task, settings, to_chat_params(task.params), samples)
-        body["messages"] = _messages(task)
-        body.update(settings.extra_body)
-        return encode_body(body, task)
+        def make() -> JsonObject:
+            return {
+                **request_frame(task, settings, to_chat_params(task.params), samples),
+                "messages": _messages(task),
+            }
+
+        return seeded_body(task, settings, f"chat {samples}", make)
 
     def parse(self, body: bytes) -> Reply:
         return parse_first_choice(body, _read_choice)
@@ -40,28 +44,18 @@ def _read_choice(
     message = choice.get("message")
     if not isinstance(message, dict):
         raise ReplyError("the reply's choice has no message", failure_class="wrong_shape")
+    finish_reason, usage = choice.get("finish_reason"), read_usage(data.get("usage"))
+    text = plain_text(message)
+    if text is not None:
+        return plain_reply(raw, text, finish_reason=finish_reason, usage=usage, odd=odd, samples=samples)
     return make_reply(
         raw,
         messages_from_items([{"role": "assistant", **message}]),
-        finish_reason=choice.get("finish_reason"),
-        usage=read_usage(data.get("usage")),
+        finish_reason=finish_reason,
+        usage=usage,
         odd=odd,
         samples=samples,
     )
-
-
-def request_frame(task: Task, settings: CollectSettings, params: JsonObject, samples: int = 1) -> JsonObject:
-    """A body without its prompt: the model, the parameters, the seed, the samples wanted. The settings' model wins over
-    the row's."""
-    model = settings.model or task.params.get("model")
-    body: JsonObject = {"model": model} if model else {}
-    body.update(params)
-    if task.seed is not None:
-        body["seed"] = task.seed
-    if samples > 1:
-        body["n"] = samples
-    body["stream"] = False
-    return body
 
 
 def _messages(task: Task) -> list[Message]:

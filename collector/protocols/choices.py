@@ -8,7 +8,7 @@ from typing import Protocol as Interface
 import msgspec
 
 from collector.errors import ReplyError
-from collector.protocols.base import one_json_line, read_object
+from collector.protocols.replies import one_json_line, read_object
 from collector.protocols.server_text import one_line
 from collector.records.rows import JsonObject, Reply
 

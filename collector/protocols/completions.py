@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collector.errors import ReplyError, RequestError
-from collector.protocols.base import encode_body, make_reply, read_usage
-from collector.protocols.chat import request_frame
+from collector.protocols.bodies import request_frame, seeded_body
 from collector.protocols.choices import parse_choices, parse_first_choice
 from collector.protocols.params import to_chat_params
+from collector.protocols.replies import plain_reply, read_usage
 from collector.records.rows import JsonObject, Reply, Task
 from collector.settings import CollectSettings
 
@@ -25,11 +25,11 @@ class CompletionsProtocol:
     several = True
 
     def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
-        params = {key: value for key, value in to_chat_params(task.params).items() if key not in _CHAT_ONLY}
-        body = request_frame(task, settings, params, samples)
-        body["prompt"] = _prompt(task)
-        body.update(settings.extra_body)
-        return encode_body(body, task)
+        def make() -> JsonObject:
+            params = {key: value for key, value in to_chat_params(task.params).items() if key not in _CHAT_ONLY}
+            return {**request_frame(task, settings, params, samples), "prompt": _prompt(task)}
+
+        return seeded_body(task, settings, f"completions {samples}", make)
 
     def parse(self, body: bytes) -> Reply:
         return parse_first_choice(body, _read_choice)
@@ -44,9 +44,9 @@ def _read_choice(
     text = choice.get("text")
     if not isinstance(text, str):
         raise ReplyError("the reply's choice has no text", failure_class="wrong_shape")
-    return make_reply(
+    return plain_reply(
         raw,
-        [{"role": "assistant", "content": text}],
+        text,
         finish_reason=choice.get("finish_reason"),
         usage=read_usage(data.get("usage")),
         odd=odd,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from collector.errors import ReplyError
-from collector.protocols.base import encode_body, make_reply, one_json_line, read_object, read_usage
-from collector.protocols.chat import request_frame
+from collector.protocols.bodies import request_frame, seeded_body
 from collector.protocols.items import responses_input
 from collector.protocols.params import to_responses_params
+from collector.protocols.replies import make_reply, one_json_line, read_object, read_usage
 from collector.protocols.server_text import one_line
 from collector.records.messages import messages_from_items
 from collector.records.rows import JsonObject, Message, Reply, Task, Usage
@@ -29,10 +29,11 @@ class ResponsesProtocol:
     several = False
 
     def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
-        body = request_frame(task, settings, to_responses_params(task.params), samples)
-        body["input"] = responses_input(task.row.input)
-        body.update(settings.extra_body)
-        return encode_body(body, task)
+        def make() -> JsonObject:
+            frame = request_frame(task, settings, to_responses_params(task.params), samples)
+            return {**frame, "input": responses_input(task.row.input)}
+
+        return seeded_body(task, settings, "responses", make)
 
     def parse(self, body: bytes) -> Reply:
         return read_response(read_object(body), one_json_line(body))

@@ -23,14 +23,14 @@ import orjson
 
 from collector.records.rows import JsonObject, Message
 
-__all__ = ["final_text", "messages_from_items", "prompt_messages"]
+__all__ = ["EMPTY_WHEN_UNUSED", "final_text", "messages_from_items", "prompt_messages"]
 
 _TEXT_PARTS = frozenset({"text", "input_text", "output_text", "summary_text", "reasoning_text"})
 _CALLS = frozenset({"function_call", "custom_tool_call"})
 _LEFT_BEHIND = frozenset(
     {"type", "id", "status", "prompt_token_ids", "generation_token_ids", "generation_log_probs", "reasoning"}
 )
-_EMPTY_WHEN_UNUSED = ("tool_calls", "annotations")
+EMPTY_WHEN_UNUSED = ("tool_calls", "annotations")
 """Keys that servers write as an empty list on every message."""
 
 
@@ -138,7 +138,7 @@ def _message(item: JsonObject) -> Message:
     for key, value in item.items():
         if key not in message and key not in _LEFT_BEHIND and value is not None:
             message[key] = value
-    for key in _EMPTY_WHEN_UNUSED:
+    for key in EMPTY_WHEN_UNUSED:
         if message.get(key) == []:
             del message[key]
     _name_reasoning(message, item.get("reasoning"))

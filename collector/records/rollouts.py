@@ -11,6 +11,7 @@ import orjson
 
 from collector.errors import ReplyError, VerifierError
 from collector.records.rows import JsonObject, Reply, Task, Verdict
+from collector.records.splice import Spliced, once_per_row, split_at
 
 __all__ = ["REPLY_FIELDS", "RESERVED", "SOURCE_FIELDS", "Attempt", "encode_failure", "encode_rollout"]
 
@@ -66,15 +67,7 @@ def encode_rollout(
     null for it. Raises ReplyError when the reply holds what can be read but not written: orjson reads 1024 levels of
     nesting and writes 254.
     """
-    row: JsonObject = {
-        "_ng_task_index": task.row.task_index,
-        "_ng_rollout_index": task.rollout_index,
-        "prompt_id": task.row.prompt_id,
-    }
-    row.update(_source_fields(task))
-    row["responses_create_params"] = {"input": task.row.input, **task.params}
-    row["response"] = orjson.Fragment(reply.raw)
-    row["output"] = reply.output
+    row: JsonObject = {"output": reply.output}
     if verdict is not None:
         row["reward"] = _finite(verdict.reward, "reward")
         if verdict.components:
@@ -87,13 +80,17 @@ def encode_rollout(
     row["endpoint"] = attempt.endpoint
     if reply.flags or flags:
         row["flags"] = [*reply.flags, *flags]
-    _add_fields(row, {} if verdict is None else verdict.fields)
-    _add_fields(row, reply.fields)
     try:
-        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        head = once_per_row(task, "rollout", lambda: _head(task))
+        if verdict is not None and verdict.fields:
+            _add_fields(row, verdict.fields, task)
+        if reply.fields:
+            _add_fields(row, reply.fields, task)
+        tail = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError as error:
         problem = f"the reply cannot be written as a row: {error}"
         raise ReplyError(problem, failure_class="wrong_shape") from error
+    return b"".join((head.before, b"%d" % task.rollout_index, head.after, reply.raw, b",", memoryview(tail)[1:]))
 
 
 def encode_failure(
@@ -131,29 +128,45 @@ def encode_failure(
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _source_fields(task: Task) -> JsonObject:
-    """The source row's own fields; those under a reserved name move into `source_fields`, save the request itself."""
-    kept: JsonObject = {}
+def _head(task: Task) -> Spliced:
+    """The start of a rollout up to its `response`, around the rollout index: the same for all repeats of a row."""
+    parts = split_at(_head_fields(task), "_ng_rollout_index")
+    return Spliced(parts.before, parts.after[:-1] + b',"response":')
+
+
+def _head_fields(task: Task) -> JsonObject:
+    """What a rollout says before its `response`. The source row's own fields stand there under their names; those under
+    a reserved name move into `source_fields`, save the request itself."""
+    head: JsonObject = {
+        "_ng_task_index": task.row.task_index,
+        "_ng_rollout_index": task.rollout_index,
+        "prompt_id": task.row.prompt_id,
+    }
     moved: JsonObject = {}
     for name, value in task.row.fields.items():
-        if name == "responses_create_params":
-            continue
-        (moved if name in RESERVED else kept)[name] = value
+        if name != "responses_create_params":
+            (moved if name in RESERVED else head)[name] = value
     if moved:
-        kept[SOURCE_FIELDS] = moved
-    return kept
+        head[SOURCE_FIELDS] = moved
+    head["responses_create_params"] = {"input": task.row.input, **task.params}
+    return head
 
 
-def _add_fields(row: JsonObject, fields: Mapping[str, Any]) -> None:
+def _add_fields(row: JsonObject, fields: Mapping[str, Any], task: Task) -> None:
     """A verifier's or agent's own fields; those whose name is taken, by another value, go to `reply_fields`."""
+    source = task.row.fields
     for name, value in fields.items():
-        if name not in row and name not in RESERVED:
+        if name not in row and name not in source and name not in RESERVED:
             row[name] = value
-        elif name not in row or row[name] != value:
+            continue
+        there = row if name in row else _head_fields(task)
+        if name not in there or there[name] != value:
             row.setdefault(REPLY_FIELDS, {}).setdefault(name, value)
 
 
 def _finite(value: object, what: str) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise VerifierError(f"{what} is {value!r}; a finite number is needed", failure_class="bad_reward")
     return float(value)

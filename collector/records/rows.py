@@ -34,6 +34,8 @@ class PromptRow:
     params: JsonObject
     prompt_id: str
     """16 hex digits: a content hash of the prompt (see `collector.records.identity`)."""
+    memo: dict[tuple[str, int, int], Any] = field(init=False, default_factory=dict, compare=False, repr=False)
+    """What was worked out once for all its repeats; only `collector.records.splice` looks at it."""
 
 
 @dataclass(frozen=True, slots=True)
