@@ -99,14 +99,12 @@ def build_function(rest: str, settings: CollectSettings) -> FunctionVerifier:
     """From `python:[threads=N,timeout=S,]TARGET`. Raises VerifierSetupError with the cause when it cannot be loaded."""
     given = read_parameters("python", rest, ("threads", "timeout"), last="function", bare=True)
     target = given.text("function", "")
-    threads = given.number("threads", 8, positive=True)
-    if threads != int(threads):
-        raise given.error("threads", "give a whole number")
+    threads = given.count("threads", 8)
     return FunctionVerifier(
         _load(target),
         name=f"python:{target}",
         timeout=given.number("timeout", settings.timeouts.total, positive=True),
-        threads=int(threads),
+        threads=threads,
     )
 
 

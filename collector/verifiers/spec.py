@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from collector.errors import VerifierSetupError
 
-__all__ = ["Parameters", "read_parameters", "split_spec"]
+__all__ = ["Parameters", "PartSpec", "read_parameters", "read_part", "split_spec"]
 
+_PART = re.compile(r"(?:(?P<weight>[^:*=]*)\*)?(?:(?P<label>[a-z][a-z0-9_]*)=)?(?P<spec>.*)", re.DOTALL)
+"""A star or an equals sign behind the first colon belongs to the verifier: to its URL, path or pattern."""
 _NAME = re.compile(r"[a-z_]+")
 _TRUE = frozenset({"true", "yes", "on", "1", ""})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -46,6 +49,13 @@ class Parameters:
             raise self.error(name, f"give a number, {'more than 0' if positive else '0 or more'}")
         return value
 
+    def count(self, name: str, default: int) -> int:
+        """A whole number, 1 or more."""
+        value = self.number(name, default, positive=True)
+        if value != int(value):
+            raise self.error(name, "give a whole number")
+        return int(value)
+
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """One of `choices`; the first one when it was not given."""
         value = self._values.get(name, choices[0])
@@ -59,6 +69,28 @@ class Parameters:
     def error(self, name: str, help_text: str) -> VerifierSetupError:
         """The error for a value that will not do."""
         return VerifierSetupError(f"--verifier {self.verifier}: {name}={self._values.get(name, '')}: {help_text}")
+
+
+@dataclass(frozen=True, slots=True)
+class PartSpec:
+    """One part of a mix as it was written: `[WEIGHT*][LABEL=]SPEC`."""
+
+    weight: str | None
+    label: str | None
+    spec: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a specification and nothing else."""
+        return self.weight is None and self.label is None
+
+
+def read_part(text: str) -> PartSpec:
+    """Takes a part of a mix apart; what its weight and its specification are worth is not looked at."""
+    found = _PART.fullmatch(text)
+    if found is None:  # the pattern matches every text
+        return PartSpec(None, None, text)
+    return PartSpec(found["weight"], found["label"], found["spec"])
 
 
 def split_spec(spec: str) -> tuple[str, str]:
