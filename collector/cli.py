@@ -14,6 +14,7 @@ import orjson
 
 from collector.errors import UsageError
 from collector.options import add_collect_options, positive_int, protocol_of, settings_from
+from collector.terminal import plain
 
 if TYPE_CHECKING:  # the run's own imports cost start-up time that --help should not pay
     from collector.collecting import CollectResult
@@ -27,10 +28,36 @@ __all__ = [
     "finish_collecting",
     "print_line",
     "resume_command",
+    "show_dry_run",
 ]
 
 EXIT_PARTIAL = 3
 EXIT_INTERRUPTED = 130
+_NO_SERVER = "http://127.0.0.1"
+_REVERIFY_TAKES = frozenset(
+    {
+        "backoff_base",
+        "backoff_cap",
+        "config",
+        "connect_timeout",
+        "dead_after",
+        "input",
+        "limit",
+        "max_attempts",
+        "num_samples_in_parallel",
+        "output",
+        "overwrite",
+        "request_timeout",
+        "resume",
+        "retry_after_cap",
+        "reverify",
+        "rollout_timeout",
+        "stall_after",
+        "verifier",
+        "veto",
+    }
+)
+"""What there is to say about scoring alone."""
 
 T = TypeVar("T")
 
@@ -41,6 +68,9 @@ def add_parsers(commands: argparse._SubParsersAction[Any]) -> None:
     collect.add_argument("--input", type=Path, required=True, metavar="PATH", help="prompts, JSONL")
     collect.add_argument("--output", type=Path, required=True, metavar="PATH", help="rollouts, JSONL")
     add_collect_options(collect)
+    collect.add_argument(
+        "--reverify", action="store_true", help="score the rollouts of --input again; no server is asked for new ones"
+    )
     collect.set_defaults(handler=_collect, parser=collect)
     serve = commands.add_parser("serve", help="serve the embedded model, OpenAI-compatible")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
@@ -62,13 +92,17 @@ def endpoint_of(args: argparse.Namespace) -> str | None:
     url = args.base_url[0] if args.base_url else args.agent_url
     if protocol_of(args) != "agent":
         return None if url is None else str(url)
-    from collector.nemo_gym import agents_of_rows, check_one_agent, find_agents
+    from collector.nemo_gym import agents_of_rows, check_named, check_one_agent, find_agents
     from collector.settings import shown_url
 
     named = agents_of_rows(args.input, args.limit, args.agent_name)
     if url is not None:
         check_one_agent(args.input, named, args.agent_name)
         return str(url)
+    check_named(args.input, named)
+    if args.dry_run:
+        args.endpoint_name = f"the agent {next(iter(named))}, where {plain(args.head_url)} says"
+        return str(args.head_url)
     args.agent_urls = find_agents(args.head_url, args.input, named)
     # Its servers take new ports at each start: to --resume the endpoint is the head server.
     args.endpoint_name = shown_url(args.head_url)
@@ -87,12 +121,45 @@ def collect_in_terminal(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _collect(args: argparse.Namespace) -> int:
+    if args.reverify:
+        return _reverify(args)
     base_url = endpoint_of(args)
     if base_url is None:
         raise UsageError("no server: give --base-url URL or --agent-name NAME (`pairmill run` brings its own)")
     settings = settings_from(args, base_url=base_url, output=args.output)
+    if args.dry_run:
+        return show_dry_run(settings)
     result = collect_in_terminal(lambda: collect_watched(settings))
     return finish_collecting(result)
+
+
+def show_dry_run(settings: CollectSettings) -> int:
+    """Prints what the run would ask first, and the plan; sends and writes nothing."""
+    from collector.dry_run import dry_run
+
+    print_line(dry_run(settings))
+    return 0
+
+
+def _reverify(args: argparse.Namespace) -> int:
+    """Scores the rollouts of a file again. Flags that would ask a server for new ones make no sense beside it."""
+    for action in args.parser._actions:
+        given = getattr(args, action.dest, action.default) != action.default
+        if given and action.dest not in _REVERIFY_TAKES:
+            raise UsageError(f"{action.option_strings[0]}: leave it out: --reverify asks no server for rollouts")
+    if not args.verifier:
+        raise UsageError("--reverify: say how to score: give --verifier numeric, exact, regex:pattern=..., ...")
+    settings = settings_from(args, base_url=_NO_SERVER, output=args.output)
+    return finish_collecting(collect_in_terminal(lambda: _reverified(settings)))
+
+
+async def _reverified(settings: CollectSettings) -> CollectResult | None:
+    from collector.interrupt import interruptible
+    from collector.progress import BarObserver
+    from collector.reverify import reverify
+
+    observer = BarObserver()
+    return await interruptible(lambda stop: reverify(settings, observer=observer, stop=stop), observer.note)
 
 
 async def collect_watched(settings: CollectSettings, begun: Callable[[], None] | None = None) -> CollectResult | None:

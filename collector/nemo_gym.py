@@ -20,7 +20,7 @@ from collector.errors import InputError, ServerError
 from collector.journal.reader import iter_lines
 from collector.protocols.server_text import one_line
 
-__all__ = ["agents_of_rows", "check_one_agent", "find_agents"]
+__all__ = ["agents_of_rows", "check_named", "check_one_agent", "find_agents"]
 
 _PATH = "/global_config_dict_yaml"
 _KIND = "responses_api_agents"
@@ -68,16 +68,19 @@ def check_one_agent(path: Path, named: Mapping[str, int], agent_name: str | None
         )
 
 
-def find_agents(head_url: str, path: Path, named: Mapping[str, int]) -> dict[str, str]:
-    """Agent name -> base URL of those in `named` (name -> line of `path`).
-
-    Raises ServerError when the head server is not there or does not know one of them (its list is shown), and
-    InputError for a row that names none.
-    """
+def check_named(path: Path, named: Mapping[str, int]) -> None:
+    """Raises InputError for a row that names no agent, and when there is no row at all."""
     if "" in named:
         raise InputError(f"{path}:{named['']}: the row names no agent (`agent_ref`): give --agent-name NAME")
     if not named:
         raise InputError(f"{path}: no rows: give one JSON object a line")
+
+
+def find_agents(head_url: str, path: Path, named: Mapping[str, int]) -> dict[str, str]:
+    """Agent name -> base URL of those in `named` (name -> line of `path`), each of which has been checked.
+
+    Raises ServerError when the head server is not there or does not know one of them (its list is shown).
+    """
     agents = agents_in(_fetch_config(head_url))
     unknown = next((name for name in named if name not in agents), None)
     if unknown is not None:

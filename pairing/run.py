@@ -21,6 +21,7 @@ from collector.cli import (
     endpoint_of,
     finish_collecting,
     print_line,
+    show_dry_run,
 )
 from collector.embedded.tasks import prompt_rows
 from collector.errors import OutputError, UsageError
@@ -75,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
             f"{places.pairs}: exists already; --resume goes on and pairs again, --overwrite starts anew,"
             " another --output-dir keeps both"
         )
+
+    if args.dry_run:
+        return show_dry_run(replace(settings, endpoint_name=_EMBEDDED) if embedded else settings)
 
     def begun() -> None:
         # What an --overwrite discards takes its pairs along: pairs of other rollouts must not stand beside new ones.

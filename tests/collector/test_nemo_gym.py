@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import InputError, ServerError
-from collector.nemo_gym import agents_of_rows, check_one_agent, find_agents
+from collector.nemo_gym import agents_of_rows, check_named, check_one_agent, find_agents
 
 CONFIG = """
 head_server: {host: 127.0.0.1, port: 11000}
@@ -83,7 +83,7 @@ def test_a_rows_own_agent_wins_over_the_flag_and_a_row_with_neither_is_named(tmp
     assert agents_of_rows(path, None, "flag") == {"a": 1, "flag": 2, "b": 3}
     assert agents_of_rows(path, 1, None) == {"a": 1}
     with pytest.raises(InputError, match=r"in.jsonl:2: the row names no agent .*--agent-name"):
-        find_agents("http://127.0.0.1:9", path, agents_of_rows(path, None, None))
+        check_named(path, agents_of_rows(path, None, None))
 
 
 def test_rows_of_two_agents_are_refused_when_one_agents_url_was_given(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""`--dry-run`: all that can be checked without sending, then the first request as it would go out, and the plan.
+
+Nothing is sent, not even to ask which models a server has, and nothing is written. Credentials show as [redacted].
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import orjson
+
+from collector.client.client import credentials_of, request_headers
+from collector.client.redaction import REDACTED, Redactor
+from collector.errors import InputError, RolloutError, UsageError
+from collector.journal import StreamPaths, check_output
+from collector.policies import RetryPolicy, Timeouts
+from collector.prompts import Inventory, check_rows, repeat_rows, rows_of
+from collector.protocols import Protocol, get_protocol
+from collector.records.rows import Task
+from collector.settings import CollectSettings, shown_url
+from collector.verifiers import verifier_of
+from collector.work import jobs_of
+
+__all__ = ["dry_run", "retry_in_words"]
+
+
+def dry_run(settings: CollectSettings) -> str:
+    """What the run would do, as text for the terminal. Raises the PairmillError that the run would begin with."""
+    paths = StreamPaths.for_output(settings.output)
+    if settings.input.resolve() in (path.resolve() for path in (*paths.all, *paths.scratch)):
+        raise UsageError(f"--input {settings.input}: the run writes a file of that name; give another --output")
+    verifier = verifier_of(settings)
+    inventory = check_rows(settings, verifier.check if verifier else None)
+    check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
+    protocol = get_protocol(settings.protocol)
+    tasks = _first_tasks(settings, protocol)
+    blocks = (
+        "dry run: nothing is sent, nothing is written",
+        "the first request:",
+        "\n".join(_head(settings, protocol, tasks[0])),
+        _body(settings, protocol, tasks),
+        "the plan:",
+        "\n".join(f"  {name:<12} {text}" for name, text in _plan(settings, inventory)),
+    )
+    return "\n\n".join(blocks)
+
+
+def _first_tasks(settings: CollectSettings, protocol: Protocol) -> tuple[Task, ...]:
+    """The repeats that the first request asks for."""
+    sends_seed = protocol.sends_seed if settings.send_seed is None else settings.send_seed
+    tasks = repeat_rows(rows_of(settings), settings, sends_seed=sends_seed)
+    return next(jobs_of(tasks, lambda: settings.samples_per_request)).tasks
+
+
+def _head(settings: CollectSettings, protocol: Protocol, task: Task) -> Iterator[str]:
+    yield f"POST {_where(settings)}{protocol.path}"
+    credentials = credentials_of(settings)
+    for name, value in request_headers(settings).items():
+        yield f"{name}: {REDACTED if value in credentials or name == 'authorization' else value}"
+
+
+def _where(settings: CollectSettings) -> str:
+    """The endpoint's URL; where it is found out only when the run begins, what tells it."""
+    return f"<{settings.endpoint_name}>" if settings.endpoint_name else shown_url(settings.base_url)
+
+
+def _body(settings: CollectSettings, protocol: Protocol, tasks: tuple[Task, ...]) -> str:
+    try:
+        body = protocol.build(tasks[0], settings, len(tasks))
+    except RolloutError as error:
+        raise InputError(f"{settings.input}:{tasks[0].row.line}: {error}") from None
+    pretty = json.dumps(orjson.loads(Redactor(credentials_of(settings)).body(body)), indent=2, ensure_ascii=False)
+    return "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in pretty)
+
+
+def _plan(settings: CollectSettings, inventory: Inventory) -> Iterator[tuple[str, str]]:
+    yield "input", f"{settings.input}: {inventory.rows} rows"
+    yield "output", f"{settings.output}{_output_state(settings)}"
+    yield "rollouts", f"{inventory.tasks} ({_repeats(settings)})"
+    if settings.temperatures:
+        yield "temperatures", ", ".join(f"{value:g}" for value in settings.temperatures) + ", by repeat"
+    yield "in flight", _parallelism(settings)
+    yield "servers", ", ".join((_where(settings), *(shown_url(url) for url in settings.base_urls[1:])))
+    yield "protocol", settings.protocol
+    if settings.protocol != "agent" or settings.model:
+        yield "model", settings.model or "the server's only one, asked for when the run begins"
+    yield "verifier", _verifiers(settings)
+    yield "retries", retry_in_words(settings.retry)
+    yield "time limits", _limits(settings.timeouts, settings.retry)
+
+
+def _output_state(settings: CollectSettings) -> str:
+    if settings.overwrite:
+        return " (what it holds is discarded)"
+    return " (goes on with what it holds)" if settings.resume else ""
+
+
+def _repeats(settings: CollectSettings) -> str:
+    if settings.repeats_by_agent:
+        numbers = ", ".join(f"{name} {number}" for name, number in settings.repeats_by_agent.items())
+        return f"repeats of each row by agent: {numbers}"
+    return f"{settings.num_repeats} of each row"
+
+
+def _parallelism(settings: CollectSettings) -> str:
+    text = f"{settings.num_samples_in_parallel} requests"
+    if settings.parallel_per_endpoint:
+        text += f", {settings.parallel_per_endpoint} at any one server"
+    if settings.samples_per_request > 1:
+        text += f", up to {settings.samples_per_request} rollouts each"
+    return text
+
+
+def _verifiers(settings: CollectSettings) -> str:
+    specs = ", ".join(settings.verifier_specs)
+    own = "the agent's own reward" if settings.protocol == "agent" else "none: no rewards, and pairs need them"
+    vetoes = f"; vetoes: {', '.join(settings.vetoes)}" if settings.vetoes else ""
+    return (specs or own) + vetoes
+
+
+def retry_in_words(retry: RetryPolicy) -> str:
+    """How failed attempts are dealt with."""
+    if retry.max_attempts == 1:
+        return "none: one attempt at each rollout"
+    return (
+        f"up to {retry.max_attempts} attempts at a rollout, each after a random wait of up to {retry.backoff_base:g} s,"
+        f" doubled each time, at most {retry.backoff_cap:g} s; a server's Retry-After is obeyed up to"
+        f" {retry.retry_after_cap:g} s"
+    )
+
+
+def _limits(timeouts: Timeouts, retry: RetryPolicy) -> str:
+    return (
+        f"{timeouts.connect:g} s for a connection, {timeouts.total:g} s for a reply, {timeouts.rollout:g} s for all"
+        f" attempts at a rollout; {retry.dead_after:g} s without any connection end the run"
+    )
