@@ -8,6 +8,7 @@ happens to a real run. What differs from typing the command is that Python's sta
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import random
@@ -19,13 +20,32 @@ from pathlib import Path
 from typing import Any
 
 import pairing.cli
-import pairing.run
-import tests.model_server  # noqa: F401 - the verifier of most runs
 from collector.journal.disk import Disk
 from collector.progress import BarObserver
 
+_NEEDED = (
+    "anyio._backends._asyncio",
+    "collector.collecting",
+    "collector.interrupt",
+    "collector.openfiles",
+    "collector.summary",
+    "encodings.idna",
+    "importlib.metadata",
+    "multiprocessing.synchronize",
+    "pairing.run",
+    "tests.model_server",
+    "urllib.request",
+)
+"""What the command would import late: read once here, and there for a child that may not read Python's own files."""
+
 
 def main() -> None:
+    for name in _NEEDED:
+        importlib.import_module(name)
+    try:
+        importlib.import_module("uvloop")
+    except ImportError:
+        pass  # an extra
     gc.freeze()  # children share these pages as long as nobody collects them
     for line in sys.stdin:
         order = json.loads(line)
