@@ -16,25 +16,25 @@ from __future__ import annotations
 import email.utils
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import httpx
-from pyreqwest.exceptions import BodyDecodeError, BuilderError, DecodeError, PyreqwestError
 
+from collector.client.wire import CutError, NoHttpError, TlsError, TooLargeError
 from collector.errors import RequestError
 from collector.protocols.server_text import error_text, one_line
 
-__all__ = ["RETRIED", "UnansweredError", "retry_after_seconds", "status_error", "transport_error"]
+__all__ = ["RETRIED", "is_unanswered", "retry_after_seconds", "status_error", "too_large", "transport_error"]
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 """Statuses that may pass: request timeout, conflict (OpenAI's own clients retry it), too early, rate limit, server and
 gateway faults, Cloudflare's 52x for an origin that is away, and 529, some providers' overload."""
 
-_UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, BuilderError, ValueError)
-"""A bare ValueError is the transport's word for a host name that is none."""
+_UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, ValueError)
+"""A bare ValueError is some transports' word for a host name that is none."""
+_UNCONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _TLS_WORDS = ("certificate", "tls", "ssl", "handshake")
-_TORN_WORDS = ("end of file", "unexpected eof", "reading a body from connection", "connection reset", "broken pipe")
 _NO_SUCH_HOST = ("dns error", "name or service not known", "nodename nor servname", "getaddrinfo")
 
 
@@ -42,30 +42,33 @@ Redact = Callable[[str], str]
 """Takes credentials out of a text. Applied before a text is cut, so that no half of a key stays."""
 
 
-class UnansweredError(RequestError):
-    """The connection was cut before one byte of a reply came. On a reused connection it was stale, most likely."""
-
-
 def transport_error(error: Exception, where: str, seconds: float, redact: Redact) -> RequestError:
     """The RequestError for what a transport raised. `where` names the endpoint, `seconds` is the total timeout."""
-    words = _story(error)
-    said = one_line(redact(words[-1])) if words else type(error).__name__
-    if _is_before_connection(error, words):
-        return _no_connection(error, words, said, where)
+    said = one_line(redact(str(error))) or type(error).__name__
+    if isinstance(error, _UNCONNECTED):
+        return _no_connection(error, said, where)
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return _fault("timeout", f"{where}: no whole reply within {seconds:g} s (--request-timeout)")
     if isinstance(error, _UNSENDABLE):
         return _fault("bad_request", f"{where}: the request cannot be sent: {said}", retryable=False)
-    if _is_undecodable(error, words):
+    if isinstance(error, TooLargeError):
+        return _fault("too_large", f"{where}: {said}; it was not read to its end", retryable=False)
+    if isinstance(error, NoHttpError | httpx.DecodingError):
         return _fault("bad_http", f"{where}: the reply cannot be read: {said}")
-    if _is_unanswered(error, words):
-        return UnansweredError(
-            f"{where}: the connection was closed before any reply ({said})",
-            failure_class="connection_lost",
-            retryable=True,
-            connection=True,
-        )
-    return _fault("connection_lost", f"{where}: the connection was cut before the reply was whole ({said})")
+    return _cut(error, said, where)
+
+
+def is_unanswered(error: Exception) -> bool:
+    """True when the connection was cut before one byte of a reply came. On a reused one it was stale, most likely."""
+    if isinstance(error, CutError):
+        return not error.answered
+    return isinstance(error, httpx.WriteError) or "server disconnected" in str(error).lower()
+
+
+def too_large(where: str, cap: int, status: int) -> RequestError:
+    """The RequestError for a 2xx reply above the cap, in bytes."""
+    message = f"{where}: the reply is larger than {cap} bytes; it was not read to its end"
+    return _fault("too_large", message, retryable=False, status=status)
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, where: str, redact: Redact) -> RequestError:
@@ -113,54 +116,19 @@ def _fault(
     )
 
 
-def _story(error: BaseException) -> list[str]:
-    """What the error and its causes say, outermost first. pyreqwest keeps its causes in `details`."""
-    told: list[str] = []
-    for link in _chain(error):
-        details = getattr(link, "details", None)
-        causes = details.get("causes") if isinstance(details, dict) else None
-        told.extend([str(link), *(str(cause.get("message", "")) for cause in causes or ())])
-    return [words for words in told if words]
+def _cut(error: Exception, said: str, where: str) -> RequestError:
+    unanswered = is_unanswered(error)
+    when = "was closed before any reply" if unanswered else "was cut before the reply was whole"
+    message = f"{where}: the connection {when} ({said})"
+    return RequestError(message, failure_class="connection_lost", retryable=True, connection=unanswered)
 
 
-def _chain(error: BaseException | None) -> Iterable[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _mentions(words: list[str], wanted: tuple[str, ...]) -> bool:
-    return any(part in line.lower() for line in words for part in wanted)
-
-
-def _is_before_connection(error: Exception, words: list[str]) -> bool:
-    """True when no connection stood. pyreqwest says ConnectError of a cut in the middle too; its causes tell them
-    apart: "(Connect)" or "(SendRequest)"."""
-    if isinstance(error.__cause__, PyreqwestError):
-        return _mentions(words, ("(connect)",))
-    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
-
-
-def _no_connection(error: Exception, words: list[str], said: str, where: str) -> RequestError:
+def _no_connection(error: Exception, said: str, where: str) -> RequestError:
+    message, failure_class = f"{where}: cannot connect ({said})", "connect"
     if isinstance(error, httpx.ConnectTimeout):
-        message, failure_class = f"{where}: no connection in time (--connect-timeout)", "connect"
-    elif _mentions(words[-2:], _TLS_WORDS):
+        message = f"{where}: no connection in time (--connect-timeout)"
+    elif isinstance(error, TlsError) or any(word in said.lower() for word in _TLS_WORDS):
         message, failure_class = f"{where}: no trusted TLS connection ({said})", "tls"
-    elif _mentions(words, _NO_SUCH_HOST):
-        message, failure_class = f"{where}: no such host ({said})", "connect"
-    else:
-        message, failure_class = f"{where}: cannot connect ({said})", "connect"
+    elif any(words in said.lower() for words in _NO_SUCH_HOST):
+        message = f"{where}: no such host ({said})"
     return RequestError(message, failure_class=failure_class, retryable=failure_class == "connect", connection=True)
-
-
-def _is_undecodable(error: Exception, words: list[str]) -> bool:
-    """True for a body that arrived but is not what it says. pyreqwest says DecodeError of a torn body too."""
-    if isinstance(error, BodyDecodeError | DecodeError | httpx.DecodingError):
-        return not _mentions(words, _TORN_WORDS)
-    return False
-
-
-def _is_unanswered(error: Exception, words: list[str]) -> bool:
-    if isinstance(error.__cause__, PyreqwestError):
-        return _mentions(words, ("(sendrequest)",))
-    return isinstance(error, httpx.WriteError) or _mentions(words, ("server disconnected",))

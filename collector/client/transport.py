@@ -1,45 +1,48 @@
-"""The httpx transport that carries the requests: pyreqwest's, over Rust's reqwest.
+"""Which httpx transport carries the requests: the project's own, or pyreqwest's where a proxy stands between.
 
-httpx's own pool costs CPU that grows with the square of the connections, so it is not used. TLS is verified, redirects
-are not followed, proxies of the environment are used for every host but this machine, and the pool has no ceiling: how
-many requests are in flight is the limiter's decision alone.
-
-Known of pyreqwest 0.15: a task that is cancelled leaves its request running until the total timeout, or the end of the
-process, closes the connection. So the total timeout is set here, where it does close it.
+TLS is verified, redirects are not followed, and the pools have no ceiling: how many requests are in flight is the
+limiter's decision alone. docs/transport.md has the reasons and the numbers.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from datetime import timedelta
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import httpx
-from pyreqwest.client import ClientBuilder
-from pyreqwest.compatibility.httpx import HttpxTransport
 
-from collector.settings import CollectSettings
+from collector.client.direct import DirectTransport
+from collector.settings import CollectSettings, shown_url
 
-__all__ = ["build_transport", "is_loopback"]
-
-_IDLE_SECONDS = 4.0
-"""How long an idle connection is kept. uvicorn (vLLM, SGLang, NeMo Gym) and llama.cpp close theirs after 5 seconds: a
-client that lets go first never sends into a connection that is just being closed."""
+__all__ = ["build_transport", "is_loopback", "proxy_for"]
 
 
 def build_transport(settings: CollectSettings) -> httpx.AsyncBaseTransport:
     """A transport for this run. It belongs to the caller, who closes it."""
-    builder = (
-        ClientBuilder()
-        .follow_redirects(False)
-        .referer(False)
-        .connect_timeout(timedelta(seconds=settings.timeouts.connect))
-        .timeout(timedelta(seconds=settings.timeouts.total))
-        .pool_idle_timeout(timedelta(seconds=_IDLE_SECONDS))
+    loopback = is_loopback(settings.base_url)
+    proxy = None if loopback else proxy_for(settings.base_url)
+    if proxy is not None:
+        # Imported where it is needed: a run without a proxy does not pay for it.
+        from collector.client.proxied import ProxiedTransport
+
+        return ProxiedTransport(settings.timeouts.connect, settings.timeouts.total, via=shown_url(proxy))
+    return DirectTransport(
+        connect=settings.timeouts.connect,
+        total=settings.timeouts.total,
+        max_bytes=settings.max_reply_bytes,
+        compressed=not loopback,  # on one machine it costs more than it saves
     )
-    if is_loopback(settings.base_url):
-        builder = builder.no_proxy()
-    return HttpxTransport(builder.build())
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment (http_proxy, https_proxy, all_proxy, no_proxy) names for `url`, or None."""
+    parts = urlsplit(url)
+    proxies = getproxies_environment()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass_environment(parts.hostname or "", proxies):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def is_loopback(url: str) -> bool:

@@ -170,7 +170,7 @@ async def test_a_reused_connection_cut_without_a_byte_is_sent_again_at_once() ->
         assert client.stale_retries == 1
         with pytest.raises(RequestError, match="closed before any reply"):
             await client.send("/x", BODY)
-    assert len(server.requests) == 6
+    assert len(server.requests) == 5
 
 
 async def test_a_fresh_connection_cut_without_a_byte_is_an_attempt() -> None:
