@@ -23,6 +23,9 @@ RunState = Literal["running", "interrupted", "stopped", "collected", "finished"]
 yet sealed. finished: sealed."""
 
 _ABSENT = "not set"
+_LONG = 100
+"""Characters of a value that is shown whole."""
+_AROUND = 40
 
 
 class RunFile(msgspec.Struct, kw_only=True, frozen=True):
@@ -101,11 +104,12 @@ def read_run_file(path: Path) -> RunFile | None:
 
 
 def settings_differences(before: RunFile, after: RunFile) -> list[str]:
-    """One `name: was X, now Y` per difference that forbids to resume, names sorted, nested ones as `params.top_p`."""
+    """One `name: was X, now Y` per difference that forbids to resume, names sorted, nested ones as `params.top_p`. Of
+    long texts (a prompt template) the part around their first difference is shown."""
     was = {**_flat(before.settings), "input sha256": before.input.get("sha256")}
     is_now = {**_flat(after.settings), "input sha256": after.input.get("sha256")}
     return [
-        f"{name}: was {_shown(was, name)}, now {_shown(is_now, name)}"
+        f"{name}: {_change(_shown(was, name), _shown(is_now, name))}"
         for name in sorted(was.keys() | is_now.keys())
         if _shown(was, name) != _shown(is_now, name)
     ]
@@ -123,3 +127,17 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _shown(values: Mapping[str, Any], name: str) -> str:
     return orjson.dumps(values[name], option=orjson.OPT_SORT_KEYS).decode() if name in values else _ABSENT
+
+
+def _change(was: str, now: str) -> str:
+    if max(len(was), len(now)) <= _LONG:
+        return f"was {was}, now {now}"
+    at = next(
+        (at for at, (one, other) in enumerate(zip(was, now, strict=False)) if one != other), min(len(was), len(now))
+    )
+    return f"was {_around(was, at)}, now {_around(now, at)}"
+
+
+def _around(text: str, at: int) -> str:
+    start, end = max(0, at - _AROUND), at + _AROUND
+    return ("..." if start else "") + text[start:end] + ("..." if end < len(text) else "")

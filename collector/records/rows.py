@@ -17,10 +17,11 @@ Message = dict[str, Any]
 class PromptRow:
     """One accepted row of the input file.
 
-    `fields` is the source row as it was read, all of it, in its own key order. `messages` is the prompt in Chat form,
-    whichever of the three accepted forms the row had; `text` is set, and `messages` holds the same text as one user
-    message, when the row carried a plain string. `params` are the row's own request parameters in Responses vocabulary
-    (`max_output_tokens`, `tools`, ...), without `input`. `input` is the prompt as the row gave it, list or string.
+    `fields` is the source row as it was read, all of it, in its own key order. `input` is the prompt as it is asked,
+    list or string: the row's own, or what the run's template and system prompt made of it. `messages` is the same in
+    Chat form, and `text` as plain text, where it has such a form: a string, or one user message behind the run's system
+    prompt. `params` are the row's own request parameters in Responses vocabulary (`max_output_tokens`, `tools`, ...),
+    without `input`.
     """
 
     task_index: int
