@@ -87,8 +87,8 @@ def plain_reply(
 ) -> Reply:
     """What `make_reply` gives for one assistant message of nothing but `text`."""
     flags = tuple(odd)
-    if finish_reason == "length":
-        flags = ("truncated", *flags)
+    if finish_reason != "stop":
+        flags = (*_cut(finish_reason), *flags)
     if not text or text.isspace():
         flags = ("empty", *flags)
     output: list[Message] = [{"role": "assistant", "content": text}]
@@ -111,7 +111,7 @@ def make_reply(
     calls = any(message.get("tool_calls") or message.get("function_call") for message in output)
     flags = {
         "empty": not text.strip() and not calls,
-        "truncated": finish_reason == "length",
+        **dict.fromkeys(_cut(finish_reason), True),
         "refusal": any(message.get("refusal") for message in output),
         "tool_calls": calls,
         "reasoning": any(message.get("reasoning_content") or message.get("reasoning") for message in output),
@@ -127,3 +127,10 @@ def make_reply(
         fields=fields or {},
         samples=samples,
     )
+
+
+def _cut(finish_reason: object) -> tuple[str, ...]:
+    """The flag of a text that did not end by itself: the server may put anything there, a list even."""
+    if finish_reason == "length":
+        return ("truncated",)
+    return ("content_filter",) if finish_reason == "content_filter" else ()

@@ -25,7 +25,7 @@ def parsed(protocol: str, body: Any) -> Reply:
     return get_protocol(protocol).parse(body if isinstance(body, bytes) else orjson.dumps(body))
 
 
-def chat_reply(message: dict[str, Any], finish_reason: str = "stop", **changes: Any) -> Reply:
+def chat_reply(message: dict[str, Any], finish_reason: Any = "stop", **changes: Any) -> Reply:
     choice = {"index": 0, "message": {"role": "assistant", "content": None, **message}, "finish_reason": finish_reason}
     return parsed("chat", chat_body(choices=[choice], **changes))
 
@@ -63,10 +63,14 @@ def test_a_plain_chat_reply() -> None:
         ({"reasoning_content": "hm"}, "length", ("empty", "truncated", "reasoning")),
         ({"reasoning": "hm", "content": "4"}, "stop", ("reasoning",)),
         ({"refusal": "no"}, "stop", ("refusal",)),
+        ({"content": "4"}, "content_filter", ("content_filter",)),
+        ({"content": "", "tool_calls": []}, "content_filter", ("empty", "content_filter")),
+        ({"content": "4"}, ["length"], ()),
+        ({"content": "<think>hm</think>4"}, "stop", ()),
         ({"tool_calls": [{"id": "c", "function": {"name": "f"}}]}, "tool_calls", ("tool_calls",)),
     ],
 )
-def test_odd_chat_replies_are_kept_and_flagged(message: dict[str, Any], finish_reason: str, flags: Any) -> None:
+def test_odd_chat_replies_are_kept_and_flagged(message: dict[str, Any], finish_reason: Any, flags: Any) -> None:
     """Output only in reasoning, calls or a refusal is no error; each kind has its flag."""
     assert chat_reply(message, finish_reason).flags == flags
 
@@ -142,7 +146,7 @@ def test_completions_reply() -> None:
         (
             response_body(TEXT_ITEM, status="incomplete", incomplete_details={"reason": "content_filter"}),
             "content_filter",
-            (),
+            ("content_filter",),
         ),
         (response_body(TEXT_ITEM, max_output_tokens=2), "length", ("truncated",)),
         (response_body(TEXT_ITEM, max_output_tokens=3), "stop", ()),

@@ -136,7 +136,10 @@ PARTS = (
 )
 
 
-@given(message=st.dictionaries(KEYS, PARTS, max_size=5), finish_reason=st.sampled_from(["stop", "length", None]))
+@given(
+    message=st.dictionaries(KEYS, PARTS, max_size=5),
+    finish_reason=st.sampled_from(["stop", "length", "content_filter", None, ["length"]]),
+)
 def test_a_plain_message_reads_alike_by_the_short_way_and_the_long(message: JsonObject, finish_reason: Any) -> None:
     """Whatever the short way takes for plain text is just that by the rules for all messages."""
     text = plain_text(message)
