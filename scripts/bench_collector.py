@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -35,7 +36,8 @@ PARTS: dict[str, Callable[[Sizes, Path], Findings]] = {
 
 
 def main() -> int:
-    """Runs the parts that were asked for; 1 when a client failed."""
+    """Runs the parts that were asked for; 1 when a client failed, 130 when it was told to stop. Nothing is left behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _options()
     sizes = SIZES[options.size]
     with tempfile.TemporaryDirectory(prefix="bench-collector-", dir=options.folder) as folder:
@@ -47,6 +49,8 @@ def main() -> int:
         except Failed as error:
             print(f"bench_collector: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            return 130
     return 0
 
 
