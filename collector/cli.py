@@ -217,6 +217,8 @@ def print_collected(result: CollectResult) -> None:
     print_line(f"  {result.paths.rollouts}: {summary.rows} rollouts, in order, whole groups")
     if aside:
         print_line(f"  {result.paths.incomplete}: {aside} rollouts of groups that lack a member")
+    for line in summary.oddities():
+        print_line(f"  {line}")
     if result.failed:
         classes = ", ".join(f"{name} {count}" for name, count in sorted(result.failures.items()))
         print_line(f"  {result.paths.failures}: {result.failed} rollouts failed ({classes}); --resume tries them again")
