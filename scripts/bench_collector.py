@@ -36,7 +36,7 @@ PARTS: dict[str, Callable[[Sizes, Path], Findings]] = {
 
 
 def main() -> int:
-    """Runs the parts that were asked for; 1 when a client failed, 130 when it was told to stop. Nothing is left behind."""
+    """Runs the parts that were asked for; 1 when a client failed, 130 when it was told to stop."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _options()
     sizes = SIZES[options.size]
