@@ -114,7 +114,7 @@ def build_reward_model(rest: str, settings: CollectSettings) -> RewardModelVerif
         ModelServer(replace(place, url=place.url.removesuffix("/v1")), settings, models_path="/v1/models"),
         api,
         Reading(
-            index=int(given.number("index", 0)) if given.given("index") else None,
+            index=_index(given),
             join=given.choice("join", list(JOINS)),
             sigmoid=given.choice("scale", ("none", "sigmoid")) == "sigmoid",
         ),
@@ -122,6 +122,13 @@ def build_reward_model(rest: str, settings: CollectSettings) -> RewardModelVerif
         template=template,
         code_digest=digest,
     )
+
+
+def _index(given: Parameters) -> int | None:
+    value = given.number("index", 0)
+    if value != int(value):
+        raise given.error("index", "give a whole number, counted from 0")
+    return int(value) if given.given("index") else None
 
 
 def _template(given: Parameters, api: RewardApi) -> tuple[tuple[Template, str] | None, str | None]:
