@@ -60,7 +60,14 @@ def test_a_kill_while_pairing_leaves_no_half_of_a_pairs_file(
     tmp_path: Path, pairmill: Commands, undisturbed: Path
 ) -> None:
     """pairs.jsonl is there whole or not at all; the same command gives it again."""
-    words = ["pair", "--input", undisturbed / "rollouts.jsonl", "--output", tmp_path / "pairs.jsonl", "--overwrite"]
+    words: list[str | Path] = [
+        "pair",
+        "--input",
+        undisturbed / "rollouts.jsonl",
+        "--output",
+        tmp_path / "pairs.jsonl",
+        "--overwrite",
+    ]
     whole = (undisturbed / "pairs.jsonl").read_bytes()
     for _ in range(20):
         run = pairmill.start(*words, folder=tmp_path)
@@ -69,6 +76,7 @@ def test_a_kill_while_pairing_leaves_no_half_of_a_pairs_file(
         run.wait()
         if (tmp_path / "pairs.jsonl").exists():
             assert (tmp_path / "pairs.jsonl").read_bytes() == whole
-            (tmp_path / "pairs.jsonl").unlink()
+        for path in tmp_path.iterdir():
+            path.unlink()
     assert pairmill.run(*words, folder=tmp_path).code == 0
     assert (tmp_path / "pairs.jsonl").read_bytes() == whole
