@@ -1,208 +1,159 @@
-"""One task to its end: requests tried and tried again, the reply judged, a row on disk whichever way it goes.
+"""One attempt at one job: the endpoint chosen, the request sent, its replies passed on, or a further attempt planned.
 
-A slot of the limiter is held only while a request is out: not while it backs off, is verified, or waits for the disk.
+A slot of the limiter is held only while the request is out: not while it backs off, is judged, or goes to the disk.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import time
-from collections import Counter
+from dataclasses import replace
 
-from collector.client import ConnectionWatch, next_delay
+from collector.client import next_delay
 from collector.endpoints import Endpoint, Endpoints
-from collector.errors import VERIFIER_CONNECT, RequestError, RolloutError, ServerError, VerifierError
-from collector.journal import Journal
+from collector.errors import RequestError, RolloutError
+from collector.health import Health, is_unanswered
 from collector.limiter import Limiter
 from collector.observer import Observer
+from collector.outcomes import Outcomes
 from collector.protocols import Protocol
-from collector.records.rollouts import Attempt, encode_failure, encode_rollout
-from collector.records.rows import Reply, Task, Verdict
+from collector.records.rollouts import Attempt
+from collector.records.rows import Reply
 from collector.settings import CollectSettings
-from collector.stopping import StopSwitch
-from collector.verifiers import Verifier
+from collector.stalls import Outstanding
+from collector.work import Job, Work
 
-__all__ = ["Attempts"]
+__all__ = ["IGNORED_N", "Attempts"]
 
-_HOPELESS = 20
-"""Rollouts that may fail for good before the first success: with none at all, the settings are wrong, not the luck."""
-_WORTH_A_WORD = 3.0
-"""Seconds without a connection after which the user is told."""
+IGNORED_N = "n_ignored"
+"""The flag of a rollout that came with fewer others than its request asked for."""
 
 
 class Attempts:
-    """What the attempts of one run share. `succeeded` and `failures` (by class) count the rollouts that ended."""
+    """What the attempts of one run share. `samples`: how many rollouts may be asked for with one request, now."""
 
     def __init__(
         self,
         settings: CollectSettings,
         protocol: Protocol,
         endpoints: Endpoints,
-        verifier: Verifier | None,
-        journal: Journal,
         limiter: Limiter,
+        work: Work,
+        health: Health,
+        outstanding: Outstanding,
+        outcomes: Outcomes,
         observer: Observer,
-        stop: StopSwitch,
+        rng: random.Random,
     ) -> None:
         self.settings = settings
         self.protocol = protocol
         self.endpoints = endpoints
-        self.verifier = verifier
-        self.journal = journal
         self.limiter = limiter
+        self.work = work
+        self.health = health
+        self.outstanding = outstanding
+        self.outcomes = outcomes
         self.observer = observer
-        self.stop = stop
-        self.verifier_watch = ConnectionWatch(settings.retry.dead_after)
-        self.rng = random.Random(settings.seed)
-        self.succeeded = 0
-        self.failures: Counter[str] = Counter()
-        self._told_gone: set[str] = set()
+        self.rng = rng
+        self.samples = settings.samples_per_request if protocol.several else 1
+        self._told_of_n = False
 
-    @property
-    def failed(self) -> int:
-        """Rollouts that failed for good."""
-        return self.failures.total()
+    async def make(self, job: Job) -> None:
+        """One attempt at a job, for which the caller has acquired a slot of the limiter; it is given back here.
 
-    async def finish(self, task: Task) -> None:
-        """Takes `task` to its end: a durable rollout, a final failure, or (stopping) nothing.
-
-        The caller has acquired a slot of the limiter for it; it is given back here as soon as the request is over.
-        Raises ServerError when the model's or the verifier's server is gone, OutputError when the disk is.
+        The job was taken from `work`, and is ended or put back there. Raises ServerError when the run is hopeless, and
+        OutputError when the disk fails.
         """
-        generated = await self._generate(task)
-        if generated is None:
+        task = job.tasks[0]
+        endpoint = self.endpoints.group_of(task).choose(task.row.prompt_id, job.failed_at)
+        sent = time.monotonic()
+        if not job.began:
+            job.began = sent
+            self.outcomes.seen.begin(job.tasks)
+        elif job.error is not None and sent - job.began > self.settings.timeouts.rollout:
+            self.limiter.release()
+            self._give_up(job, endpoint, job.error)
             return
-        reply, attempt = generated
+        self._fit(job, sent)
+        job.number += 1
         try:
-            verdict = await self._judge(task, reply)
-            line = encode_rollout(task, reply, verdict, attempt)
+            replies, latency = await self._exchange(job, endpoint, sent)
         except RolloutError as error:
-            await self._record_failure(task, error, attempt.number, final=True, reply=reply)
+            self._failed(job, endpoint, error, sent)
             return
-        await self.journal.append(line)
-        self.succeeded += 1
-        self.observer.rollout(task, reply, verdict)
+        self.work.end()
+        flags = self._check_number(job, len(replies), sent) if len(replies) < len(job.tasks) else ()
+        attempt = Attempt(job.number, endpoint.name, sent - job.began, latency)
+        for each, reply in zip(job.tasks, replies, strict=False):
+            asked = each if each is task else replace(each, seed=task.seed)  # the request had one seed
+            await self.outcomes.replied(asked, reply, attempt, flags)
 
-    async def _generate(self, task: Task) -> tuple[Reply, Attempt] | None:
-        """The reply to a task, tried as often as the policy allows; None when there is none to be had."""
-        endpoint = self.endpoints.of(task)
-        began = time.monotonic()
-        number = 0
-        while True:
-            number += 1
-            sent = time.monotonic()
-            try:
-                try:
-                    raw = await endpoint.client.send(self.protocol.path, self.protocol.build(task, self.settings))
-                finally:
-                    self.limiter.release()
-                self._note_reply(endpoint)
-                latency = time.monotonic() - sent
-                return self.protocol.parse(raw), Attempt(number, endpoint.name, sent - began, latency)
-            except RolloutError as error:
-                if not await self._try_again(task, endpoint, error, number):
-                    return None
-            await self.limiter.acquire()
-            if self.stop.thrown:
-                self.limiter.release()
-                return None
+    async def _exchange(self, job: Job, endpoint: Endpoint, sent: float) -> tuple[list[Reply], float]:
+        """The replies to one request, and the seconds it took."""
+        wanted = len(job.tasks)
+        endpoint.in_flight += 1
+        self.outstanding.sent(job, sent)
+        try:
+            body = self.protocol.build(job.tasks[0], self.settings, wanted)
+            raw = await endpoint.client.send(self.protocol.path, body)
+        finally:
+            self.outstanding.back(job)
+            endpoint.in_flight -= 1
+            self.limiter.release()
+        now = time.monotonic()
+        self._answered(endpoint, now)
+        replies = [self.protocol.parse(raw)] if wanted == 1 else self.protocol.parse_samples(raw)
+        return replies, now - sent
 
-    async def _try_again(self, task: Task, endpoint: Endpoint, error: RolloutError, number: int) -> bool:
-        """Records a failed attempt, and sleeps before the next one; False when there is to be none."""
+    def _answered(self, endpoint: Endpoint, now: float) -> None:
+        self.health.replied(endpoint, now)
+        self.outstanding.replied(now)
+
+    def _fit(self, job: Job, now: float) -> None:
+        """Parts a job that asks for more samples than the server gives; the rest becomes jobs of their own."""
+        for first in range(self.samples, len(job.tasks), self.samples):
+            self.work.add(job.part(job.tasks[first : first + self.samples]), now)
+        job.tasks = job.tasks[: self.samples]
+
+    def _check_number(self, job: Job, got: int, now: float) -> tuple[str, ...]:
+        """The server gave fewer samples than asked for: the others are asked for again, by one when it gave one."""
+        self.work.add(job.part(job.tasks[got:]), now)
+        if not self._told_of_n:
+            self._told_of_n = True
+            rest = "each sample is a request of its own from now on" if got == 1 else "the rest is asked for again"
+            self.observer.note(f"{got} of {len(job.tasks)} samples came back for one request: {rest}")
+        if got == 1:
+            self.samples = 1
+        return (IGNORED_N,)
+
+    def _failed(self, job: Job, endpoint: Endpoint, error: RolloutError, sent: float) -> None:
+        """Plans the next attempt, or gives up."""
+        now = time.monotonic()
+        delay = next_delay(self.settings.retry, job.number, error, self.rng)
         if isinstance(error, RequestError):
-            self._note_health(endpoint, error)
-        delay = next_delay(self.settings.retry, number, error, self.rng)
-        await self._record_failure(task, error, number, final=delay is None)
+            if is_unanswered(error):
+                self.health.unanswered(endpoint, error, sent)
+                if delay is not None and self.endpoints.group_of(job.tasks[0]).other(endpoint):
+                    delay = 0.0
+            elif error.retryable or error.status is not None:
+                self._answered(endpoint, now)
         if delay is None:
-            return False
-        await self.stop.sleep(delay)
-        return not self.stop.thrown
+            self._record(job, endpoint, error, final=True)
+        elif now + delay - job.began > self.settings.timeouts.rollout:
+            self._give_up(job, endpoint, error)
+        else:
+            self._record(job, endpoint, error, final=False)
+            job.failed_at, job.error = endpoint, error
+            self.work.put_back(job, now + delay)
 
-    def _note_health(self, endpoint: Endpoint, error: RequestError) -> None:
-        if not error.connection:
-            self._note_reply(endpoint)
-            return
-        gone = endpoint.watch.failed(time.monotonic())
-        if endpoint.watch.failing_for() >= _WORTH_A_WORD and endpoint.name not in self._told_gone:
-            self._told_gone.add(endpoint.name)
-            patience = self.settings.retry.dead_after
-            self.observer.note(f"{endpoint.name}: no connection; without one for {patience:g} seconds the run ends")
-        if gone:
-            cause = str(error).removeprefix(f"{endpoint.name}: ")
-            raise ServerError(
-                f"{endpoint.name}: no connection for {self.settings.retry.dead_after:g} seconds ({cause});"
-                " what was collected is on disk: start the server and run again with --resume"
-            )
+    def _give_up(self, job: Job, endpoint: Endpoint, error: RolloutError) -> None:
+        """The time for all attempts is over: the last one's error is the rollout's."""
+        limit = self.settings.timeouts.rollout
+        error.args = (f"{error}; not tried again: {limit:g} s for all attempts are over (--rollout-timeout)",)
+        self._record(job, job.failed_at or endpoint, error, final=True)
 
-    def _note_reply(self, endpoint: Endpoint) -> None:
-        endpoint.watch.replied()
-        if endpoint.name in self._told_gone:
-            self._told_gone.discard(endpoint.name)
-            self.observer.note(f"{endpoint.name}: answers again")
-
-    async def _judge(self, task: Task, reply: Reply) -> Verdict | None:
-        """The verdict on a reply. A verifier's passing fault is tried again on the same reply: it costs no tokens."""
-        if self.verifier is None:
-            return None if reply.reward is None else _agents_verdict(reply)
-        number = 0
-        while True:
-            number += 1
-            try:
-                verdict = await self.verifier.verify(task, reply)
-            except VerifierError as error:
-                self._note_verifier(error)
-                delay = next_delay(self.settings.retry, number, error, self.rng)
-                if delay is None or self.stop.thrown:
-                    raise
-                await self._record_failure(task, error, number, final=False)
-                await self.stop.sleep(delay)
-            else:
-                self.verifier_watch.replied()
-                return verdict
-
-    def _note_verifier(self, error: VerifierError) -> None:
-        """A verifier's server that is gone ends the run as the model's does: replies without a score are spent."""
-        if error.failure_class != VERIFIER_CONNECT:
-            self.verifier_watch.replied()
-        elif self.verifier_watch.failed(time.monotonic()):
-            raise ServerError(
-                f"the verifier is gone for {self.settings.retry.dead_after:g} seconds ({error});"
-                " what was collected is on disk: start it and run again with --resume"
-            )
-
-    async def _record_failure(
-        self, task: Task, error: RolloutError, number: int, *, final: bool, reply: Reply | None = None
-    ) -> None:
-        line = encode_failure(
-            task,
-            failure_class=error.failure_class,
-            message=str(error),
-            status=error.status if isinstance(error, RequestError) else None,
-            attempt=number,
-            endpoint=self.endpoints.of(task).name,
-            final=final,
-            response=None if reply is None else reply.raw,
-        )
-        await self.journal.append_failure(line)
-        if not final:
-            return
-        self.failures[error.failure_class] += 1
-        self.observer.failed(task, error)
-        if not self.succeeded and self.failed >= _HOPELESS and not len(self.journal.done):
-            raise ServerError(
-                f"the first {self.failed} rollouts all failed, the last with: {error};"
-                f" stopped (every attempt stands in {self.journal.paths.failures})"
-            )
-
-
-def _agents_verdict(reply: Reply) -> Verdict:
-    """The reward that an agent brought, with its components where they are numbers."""
-    assert reply.reward is not None  # noqa: S101 - asked before the call
-    parts = reply.fields.get("reward_components")
-    given = parts.items() if isinstance(parts, dict) else ()
-    return Verdict(reply.reward, {name: part for name, part in given if _is_number(part)})
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    def _record(self, job: Job, endpoint: Endpoint, error: RolloutError, *, final: bool) -> None:
+        if final:
+            self.work.end()
+        for task in job.tasks:
+            self.outcomes.attempt_failed(task, error, job.number, endpoint.name, final=final)

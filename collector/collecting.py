@@ -1,42 +1,56 @@
 """The main path: rows in, a sealed stream of scored rollouts out.
 
-One run, top to bottom: check the input, ask the server, open the journal, let workers pull tasks in input order and
-take each to its end (`attempts`), then seal. A worker holds a slot of the limiter only while its request is out, so
-there are more workers than slots, and slots stay full. Not covered here: how a request is made (`protocols`), sent
-(`client`) or written (`journal`).
+One run, top to bottom: check the input, ask the server, open the journal, let workers pull jobs (`work`) and make an
+attempt at each (`attempts`), wait until the last reply is judged and the last row durable (`outcomes`), then seal.
+There are as many workers as slots, and a worker waits for nothing but its request: rows go to the disk, slow verdicts
+are made and retries come due beside it. Not covered here: how a request is made (`protocols`), sent (`client`) or
+written (`journal`).
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
 import anyio
 import httpx
 
 from collector.attempts import Attempts
-from collector.endpoints import open_endpoints
+from collector.endpoints import Endpoints, open_endpoints
 from collector.errors import UsageError
-from collector.journal import SealResult, StreamPaths, check_output, file_digest, open_journal
+from collector.health import Health
+from collector.journal import Journal, SealResult, StreamPaths, check_output, file_digest, open_journal
+from collector.journal.disk import DISK, Disk
 from collector.limiter import FixedLimiter
 from collector.observer import Observer, SilentObserver
-from collector.prompts import count_rows, read_rows, repeat_rows
-from collector.protocols import get_protocol
+from collector.outcomes import Outcomes
+from collector.prompts import Inventory, check_rows, repeat_rows, rows_of
+from collector.protocols import Protocol, get_protocol
 from collector.records.rows import Task
 from collector.settings import CollectSettings
+from collector.stalls import Outstanding
 from collector.stopping import StopSwitch, first_error
-from collector.verifiers import verifier_of
+from collector.verifiers import Verifier, verifier_of
+from collector.work import Work, jobs_of
 
 __all__ = ["CollectResult", "collect"]
 
-_WORKERS_PER_SLOT = 2
+_PENDING_PER_SLOT = 2
+_PENDING_AT_LEAST = 16
 
 
 @dataclass(frozen=True, slots=True)
 class CollectResult:
     """What a run did. `rollouts` counts rows on disk: this run's and the `resumed` ones, which were there before.
-    `failures` counts the rollouts that failed for good, by class."""
+    `failures` counts the rollouts that failed for good, by class.
+
+    `flags` counts this run's rollouts by flag, `retries` its failed attempts that were followed by another, by class;
+    `stale_retries` the requests that were sent again at once because a connection of the pool was dead. `high_water`
+    is the most requests that were out at once.
+    """
 
     settings: CollectSettings
     paths: StreamPaths
@@ -49,6 +63,9 @@ class CollectResult:
     high_water: int
     seconds: float
     seal: SealResult | None
+    flags: Mapping[str, int] = field(default_factory=dict)
+    retries: Mapping[str, int] = field(default_factory=dict)
+    stale_retries: int = 0
 
     @property
     def failed(self) -> int:
@@ -62,21 +79,23 @@ async def collect(
     observer: Observer | None = None,
     stop: StopSwitch | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    disk: Disk = DISK,
 ) -> CollectResult:
-    """Collects `num_repeats` rollouts of every row of the input into `settings.output`, and seals it.
+    """Collects the rollouts of every row of the input into `settings.output`, and seals it.
 
-    Order: requests start in input order; the sealed file is in aabbcc order. A rollout that fails is a row of the
-    failures file and never ends the run. Raises a PairmillError when the input, the output, the settings or the server
-    cannot be used; whatever was acknowledged by then is on disk, and `resume=True` goes on from there.
+    Order: requests start in input order, retries when they are due; the sealed file is in aabbcc order. A rollout that
+    fails is a row of the failures file and never ends the run. Raises a PairmillError when the input, the output, the
+    settings or the server cannot be used; whatever was acknowledged by then is on disk, and `resume=True` goes on from
+    there: with the same settings, save that the model may be served elsewhere, and that `limit` may have grown.
     """
     observer = observer or SilentObserver()
     paths = StreamPaths.for_output(settings.output)
     _check_apart(settings, paths)
     verifier = verifier_of(settings)
-    rows = count_rows(settings.input, settings.limit, verifier.check if verifier else None)
+    inventory = check_rows(settings, verifier.check if verifier else None)
     check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
     protocol = get_protocol(settings.protocol)
-    async with open_endpoints(settings, protocol, transport) as endpoints:
+    async with open_endpoints(settings, protocol, transport, observer) as endpoints:
         settings = replace(settings, model=endpoints.model)
         journal_context = open_journal(
             paths,
@@ -87,15 +106,14 @@ async def collect(
             num_repeats=settings.num_repeats,
             input_path=settings.input,
             verifier_code=verifier.code_digest if verifier else None,
+            disk=disk,
         )
         async with journal_context as journal:
-            observer.found(settings, rows, rows * settings.num_repeats)
+            observer.found(settings, inventory.rows, inventory.tasks)
             if verifier is None and protocol.name != "agent":
                 observer.note("no --verifier: these rollouts will carry no reward, and pairs need one")
-            limiter = FixedLimiter(settings.num_samples_in_parallel)
-            stop = stop or StopSwitch()
-            attempts = Attempts(settings, protocol, endpoints, verifier, journal, limiter, observer, stop)
-            return await _Run(attempts).through(rows)
+            run = _Run(settings, protocol, endpoints, verifier, journal, observer, stop or StopSwitch())
+            return await run.through(inventory)
 
 
 def _check_apart(settings: CollectSettings, paths: StreamPaths) -> None:
@@ -107,85 +125,118 @@ def _check_apart(settings: CollectSettings, paths: StreamPaths) -> None:
 
 
 class _Run:
-    """The workers of one run, and the tasks that they share."""
+    """The workers of one run, and what they share."""
 
-    def __init__(self, attempts: Attempts) -> None:
-        self.attempts = attempts
-        self.settings = attempts.settings
-        self.journal = attempts.journal
-        self.observer = attempts.observer
-        self.stop = attempts.stop
-        self.limiter = attempts.limiter
-        self.tasks: Iterator[Task] = self._remaining_tasks()
+    def __init__(
+        self,
+        settings: CollectSettings,
+        protocol: Protocol,
+        endpoints: Endpoints,
+        verifier: Verifier | None,
+        journal: Journal,
+        observer: Observer,
+        stop: StopSwitch,
+    ) -> None:
+        rng = random.Random(settings.seed)
+        slots = settings.num_samples_in_parallel
+        self.settings = settings
+        self.endpoints = endpoints
+        self.verifier = verifier
+        self.journal = journal
+        self.observer = observer
+        self.stop = stop
+        self.limiter = FixedLimiter(slots)
+        self.outstanding = Outstanding(settings.timeouts, observer)
+        self.outcomes = Outcomes(settings, verifier, journal, observer, stop, rng)
+        jobs = jobs_of(_tasks_left(settings, protocol, journal), lambda: self.attempts.samples)
+        self.work = Work(jobs, max(_PENDING_AT_LEAST, _PENDING_PER_SLOT * slots))
+        self.health = Health(endpoints, protocol, observer, self.work.wake_all)
+        self.attempts = Attempts(
+            settings, protocol, endpoints, self.limiter, self.work, self.health, self.outstanding, self.outcomes,
+            observer, rng,
+        )  # fmt: skip
 
-    async def through(self, rows: int) -> CollectResult:
+    async def through(self, inventory: Inventory) -> CollectResult:
         """Runs the workers until there is no task left, the stop switch is thrown, or the server is gone."""
-        total = rows * self.settings.num_repeats
         began = time.monotonic()
         resumed = len(self.journal.done)
         for note in self.journal.notes:
             self.observer.note(note)
-        self.observer.started(resumed, total)
+        self.observer.started(resumed, inventory.tasks)
         try:
-            await self._work(total - resumed)
+            await self._collect(inventory.tasks - resumed)
         finally:
             self.observer.ended()
-        interrupted = self.stop.thrown and resumed + self.attempts.succeeded + self.attempts.failed < total
-        sealed = await self._finish(rows, interrupted)
+        outcomes = self.outcomes
+        interrupted = self.stop.thrown and resumed + outcomes.durable + outcomes.failed < inventory.tasks
+        sealed = await self._finish(inventory, interrupted)
         return CollectResult(
             settings=self.settings,
             paths=self.journal.paths,
-            rows=rows,
-            tasks=total,
-            rollouts=resumed + self.attempts.succeeded,
+            rows=inventory.rows,
+            tasks=inventory.tasks,
+            rollouts=resumed + outcomes.durable,
             resumed=resumed,
-            failures=dict(self.attempts.failures),
+            failures=dict(outcomes.failures),
             interrupted=interrupted,
-            high_water=self.limiter.high_water,
+            high_water=self.outstanding.high_water,
             seconds=time.monotonic() - began,
             seal=sealed,
+            flags=dict(outcomes.flags),
+            retries=dict(outcomes.retries),
+            stale_retries=self.endpoints.stale_retries,
         )
 
-    def _remaining_tasks(self) -> Iterator[Task]:
-        sends_seed = self.settings.send_seed
-        if sends_seed is None:
-            sends_seed = self.attempts.protocol.sends_seed
-        return repeat_rows(
-            read_rows(self.settings.input, self.settings.limit),
-            self.settings,
-            sends_seed=sends_seed,
-            skip=self.journal.done.__contains__,
-        )
-
-    async def _work(self, remaining: int) -> None:
-        workers = min(remaining, _WORKERS_PER_SLOT * self.settings.num_samples_in_parallel)
+    async def _collect(self, remaining: int) -> None:
+        """Returns when every task that began has ended, and its row is durable."""
+        workers = min(remaining, self.settings.num_samples_in_parallel)
         try:
-            async with self.attempts.verifier or _Nothing(), anyio.create_task_group() as group:
-                for _ in range(workers):
-                    group.start_soon(self._worker)
+            async with self.verifier or nullcontext(), anyio.create_task_group() as beside:
+                beside.start_soon(self.outcomes.delivery.watch)
+                beside.start_soon(self.outstanding.watch)
+                beside.start_soon(self._stop_when_asked)
+                self.health.watch(beside)
+                self.outcomes.begin(beside)
+                async with anyio.create_task_group() as group:
+                    for _ in range(workers):
+                        group.start_soon(self._worker)
+                await self.outcomes.finish()
+                beside.cancel_scope.cancel()
         except* Exception as errors:
             # Workers fail together when the disk or the server does: the first one tells the story.
             raise first_error(errors) from None
 
     async def _worker(self) -> None:
+        """Makes one attempt after another, each as soon as a slot, an endpoint and a job are there."""
+        outcomes, work, limiter, endpoints, attempts = (
+            self.outcomes, self.work, self.limiter, self.endpoints, self.attempts,
+        )  # fmt: skip
         while True:
-            await self.limiter.acquire()
-            task = None if self.stop.thrown else next(self.tasks, None)
-            if task is None:
-                self.limiter.release()
+            if outcomes.full:
+                await outcomes.room()
+            await limiter.acquire()
+            room = endpoints.have_room
+            job = work.take() if room else None
+            if job is not None:
+                await attempts.make(job)
+                continue
+            limiter.release()
+            if not await work.more(room=room):
                 return
-            await self.attempts.finish(task)
 
-    async def _finish(self, rows: int, interrupted: bool) -> SealResult | None:
-        counts = {"failed": self.attempts.failed}
+    async def _stop_when_asked(self) -> None:
+        await self.stop.wait()
+        self.work.stop()
+
+    async def _finish(self, inventory: Inventory, interrupted: bool) -> SealResult | None:
+        counts = {"failed": self.outcomes.failed}
         if interrupted:
             await self.journal.close("interrupted", counts)
             return None
-        return await self.journal.seal(rows, counts=counts)
+        return await self.journal.seal(inventory.rows, repeats_of=inventory.repeats_of, counts=counts)
 
 
-class _Nothing:
-    """The context of a run without a verifier."""
-
-    async def __aenter__(self) -> None: ...
-    async def __aexit__(self, *_: object) -> None: ...
+def _tasks_left(settings: CollectSettings, protocol: Protocol, journal: Journal) -> Iterator[Task]:
+    """The tasks that no rollout is there for, in input order."""
+    sends_seed = protocol.sends_seed if settings.send_seed is None else settings.send_seed
+    return repeat_rows(rows_of(settings), settings, sends_seed=sends_seed, skip=journal.done.__contains__)

@@ -1,41 +1,120 @@
-"""Where each task's requests go: one server for all of them, or for a NeMo Gym row the agent that it names."""
+"""Where each task's requests go: to one of the replicas of the run's server, or to the agent that its row names.
+
+Repeats of a prompt go to one replica, whose prefix cache then holds the prompt; a replica that is full or away passes
+its prompts on to the next in each prompt's own order. Not covered here: how a replica comes to be away (`health`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from operator import attrgetter
 
 import httpx
 
 from collector.client import ConnectionWatch, ModelClient, check_endpoint
+from collector.client.preflight import UnreachableError
+from collector.errors import ServerError
+from collector.observer import Observer
 from collector.protocols import Protocol
 from collector.protocols.agent import agent_of
 from collector.records.rows import Task
+from collector.rendezvous import preference
 from collector.settings import CollectSettings
 
-__all__ = ["Endpoint", "Endpoints", "open_endpoints"]
+__all__ = ["Endpoint", "Endpoints", "Replicas", "open_endpoints"]
+
+_SPARE = 1.25
+"""Room above a fair share: hashing is uneven, and a prompt that has to move loses its prefix cache."""
 
 
-@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One server: its client, its name in rows and messages, and the watch over its life."""
+    """One server. `limit` bounds its requests in flight; `away` while nothing is to be sent to it.
 
-    client: ModelClient
-    name: str
-    watch: ConnectionWatch
+    `last_reply` is the monotonic time of the last answer of any kind.
+    """
+
+    __slots__ = ("away", "client", "in_flight", "last_reply", "limit", "name", "settings", "watch")
+
+    def __init__(self, client: ModelClient, name: str, limit: int, settings: CollectSettings) -> None:
+        self.client = client
+        self.name = name
+        self.limit = limit
+        self.settings = settings
+        self.watch = ConnectionWatch(settings.retry.dead_after)
+        self.in_flight = 0
+        self.last_reply = 0.0
+        self.away = False
+
+    @property
+    def takes_more(self) -> bool:
+        return not self.away and self.in_flight < self.limit
+
+
+class Replicas:
+    """Endpoints that serve the same: any of them may take any of their tasks."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self.endpoints = tuple(endpoints)
+        self._last: tuple[str, list[Endpoint]] = ("", [])
+
+    @property
+    def all_away(self) -> bool:
+        return all(endpoint.away for endpoint in self.endpoints)
+
+    def other(self, endpoint: Endpoint) -> Endpoint | None:
+        """One that takes more, beside `endpoint`."""
+        return next((each for each in self.endpoints if each is not endpoint and each.takes_more), None)
+
+    def choose(self, prompt_id: str, avoid: Endpoint | None = None) -> Endpoint:
+        """The first in the prompt's order that takes more; `avoid`, where its last attempt failed, only as the last
+        resort. When none takes more, the prompt's first choice."""
+        if len(self.endpoints) == 1:
+            return self.endpoints[0]
+        order = self._order(prompt_id)
+        able = [endpoint for endpoint in order if endpoint.takes_more]
+        return next((endpoint for endpoint in able if endpoint is not avoid), able[0] if able else order[0])
+
+    def _order(self, prompt_id: str) -> list[Endpoint]:
+        if self._last[0] != prompt_id:  # repeats come one after another: one prompt is remembered
+            self._last = prompt_id, preference(prompt_id, self.endpoints, attrgetter("name"))
+        return self._last[1]
 
 
 class Endpoints:
     """`model` is what the servers are asked for. Made by `open_endpoints`."""
 
-    def __init__(self, main: Endpoint, agents: dict[str, Endpoint], model: str | None) -> None:
+    def __init__(self, main: Replicas, agents: dict[str, Replicas], model: str | None) -> None:
         self.model = model
+        self.groups = tuple({id(group): group for group in (main, *agents.values())}.values())
         self._main = main
         self._agents = agents
 
-    def of(self, task: Task) -> Endpoint:
-        """Where `task` goes: to the agent its row names, where that is known, else to the run's one server."""
+    @property
+    def all(self) -> tuple[Endpoint, ...]:
+        return tuple(dict.fromkeys(endpoint for group in self.groups for endpoint in group.endpoints))
+
+    @property
+    def have_room(self) -> bool:
+        """Whether the next task can be sent, whichever it is. While an agent is away nothing begins: rows come in
+        order, and its own would pile up."""
+        for group in self.groups:
+            for endpoint in group.endpoints:
+                if not endpoint.away and endpoint.in_flight < endpoint.limit:
+                    break
+            else:
+                return False
+        return True
+
+    @property
+    def stale_retries(self) -> int:
+        """How often a dead connection of the pool cost a second sending."""
+        return sum(endpoint.client.stale_retries for endpoint in self.all)
+
+    def group_of(self, task: Task) -> Replicas:
+        """Those that may serve `task`: the agent its row names, where that is known, else the run's replicas."""
         if not self._agents:
             return self._main
         return self._agents.get(agent_of(task.row.fields) or "", self._main)
@@ -43,17 +122,75 @@ class Endpoints:
 
 @asynccontextmanager
 async def open_endpoints(
-    settings: CollectSettings, protocol: Protocol, transport: httpx.AsyncBaseTransport | None
+    settings: CollectSettings, protocol: Protocol, transport: httpx.AsyncBaseTransport | None, observer: Observer
 ) -> AsyncIterator[Endpoints]:
-    """Opens a client for each server of the run, and checks that it is there. Raises ServerError when one is not."""
-    by_url: dict[str, Endpoint] = {}
-    model = settings.model
+    """Opens a client for each server of the run, and checks that it is there.
+
+    Raises ServerError when an agent, or the only server, is not; of several replicas one is enough, and each that is
+    missing is away from the start and gets a note. Raises ServerError too for one that serves another model.
+    """
     async with AsyncExitStack() as stack:
-        for url in dict.fromkeys((settings.base_url, *settings.agent_urls.values())):
+        opened: dict[str, Endpoint] = {}
+        for url in dict.fromkeys((*settings.base_urls, *settings.agent_urls.values())):
             here = replace(settings, base_url=url)
             client = await stack.enter_async_context(ModelClient(here, transport))
-            model = await check_endpoint(client, here, protocol)
-            name = client.where if settings.agent_urls else settings.endpoint
-            by_url[url] = Endpoint(client, name, ConnectionWatch(settings.retry.dead_after))
-        agents = {name: by_url[url] for name, url in settings.agent_urls.items()}
-        yield Endpoints(by_url[settings.base_url], agents, model)
+            named = settings.agent_urls or len(settings.base_urls) > 1
+            name = client.where if named else settings.endpoint
+            opened[url] = Endpoint(client, name, _limit(settings), here)
+        alone = {url: Replicas([opened[url]]) for url in settings.agent_urls.values()}
+        mains = [opened[url] for url in settings.base_urls]
+        main = alone.get(settings.base_url) if len(mains) == 1 else None
+        main = main or Replicas(mains)
+        agents = {name: alone[url] for name, url in settings.agent_urls.items()}
+        model = settings.model
+        for group in {id(group): group for group in (main, *agents.values())}.values():
+            model = await _check(group, protocol, model, observer)
+        _note_limits(settings, observer)
+        yield Endpoints(main, agents, model)
+
+
+def _limit(settings: CollectSettings) -> int:
+    if settings.parallel_per_endpoint is not None:
+        return settings.parallel_per_endpoint
+    replicas = len(settings.base_urls)
+    if replicas == 1:
+        return settings.num_samples_in_parallel
+    return math.ceil(_SPARE * settings.num_samples_in_parallel / replicas)
+
+
+def _note_limits(settings: CollectSettings, observer: Observer) -> None:
+    replicas = len(settings.base_urls)
+    most = replicas * _limit(settings)
+    if most < settings.num_samples_in_parallel:
+        observer.note(
+            f"--num-samples-in-parallel {settings.num_samples_in_parallel}: {replicas} endpoints with"
+            f" --parallel-per-endpoint {_limit(settings)} take no more than {most} requests at once"
+        )
+
+
+async def _check(group: Replicas, protocol: Protocol, model: str | None, observer: Observer) -> str | None:
+    """The model of a group of replicas; those that are not there are away, and noted, as long as one is."""
+    missing: list[UnreachableError] = []
+    first: Endpoint | None = None
+    for endpoint in group.endpoints:
+        try:
+            model = await check_endpoint(endpoint.client, replace(endpoint.settings, model=model), protocol)
+        except UnreachableError as error:
+            endpoint.away = True
+            endpoint.watch.failed()
+            missing.append(error)
+        except ServerError as error:
+            if first is None:
+                raise
+            raise ServerError(
+                f"{error} ({first.name} serves {model}: all endpoints of a run must serve the same model)"
+            ) from None
+        else:
+            first = first or endpoint
+    if first is None:
+        raise missing[0]
+    for absent in missing:
+        observer.note(f"{absent} The run begins without it, and asks again.")
+    for endpoint in group.endpoints:
+        endpoint.settings = replace(endpoint.settings, model=model)
+    return model

@@ -20,6 +20,10 @@ class StopSwitch:
     def throw(self) -> None:
         self._event.set()
 
+    async def wait(self) -> None:
+        """Returns when the switch is thrown."""
+        await self._event.wait()
+
     async def sleep(self, seconds: float) -> None:
         """Sleeps, but no longer than until the switch is thrown."""
         with anyio.move_on_after(seconds):

@@ -11,26 +11,33 @@ from collector.protocols.base import Protocol
 from collector.protocols.server_text import one_line
 from collector.settings import CollectSettings
 
-__all__ = ["check_endpoint"]
+__all__ = ["UnreachableError", "check_endpoint"]
 
 _SHOWN = 20
 """Model names in one message."""
 
 
-async def check_endpoint(client: ModelClient, settings: CollectSettings, protocol: Protocol) -> str | None:
+class UnreachableError(ServerError):
+    """The endpoint is not there, or not ready yet: it may be so later."""
+
+
+async def check_endpoint(
+    client: ModelClient, settings: CollectSettings, protocol: Protocol, *, within: float = 30.0
+) -> str | None:
     """The model that the run will ask: the settings' when the server lists it, or the only one the server has.
 
     A server without a model list is taken at its word when a model was named. An agent has none: any HTTP answer shows
     that it is there, and the settings' model (or None) comes back. Raises ServerError with one line that says what is
-    wrong and which flag mends it.
+    wrong and which flag mends it: UnreachableError when the endpoint gave no answer `within` seconds, or one that says
+    that it is not ready.
     """
     if protocol.name == "agent":
-        await _reach(client, "/")
+        await _reach(client, "/", within)
         return settings.model
     if client.where.endswith(protocol.path):
         better = client.where.removesuffix(protocol.path)
         raise ServerError(f"{client.where}: {protocol.path} is added to each request; give --base-url {better}")
-    listing = await _reach(client, "/models")
+    listing = await _reach(client, "/models", within)
     if isinstance(listing, RequestError):
         _explain_refusal(listing, settings)
     names = _model_names(listing)
@@ -42,16 +49,16 @@ async def check_endpoint(client: ModelClient, settings: CollectSettings, protoco
     return settings.model
 
 
-async def _reach(client: ModelClient, path: str) -> Any:
+async def _reach(client: ModelClient, path: str, within: float) -> Any:
     """The JSON at `path`, None when it is none, or the RequestError of a server that answered with no 2xx status.
-    Raises ServerError when none answered."""
+    Raises UnreachableError when none answered."""
     try:
-        return await client.get_json(path)
+        return await client.get_json(path, within=within)
     except ReplyError:
         return None
     except RequestError as error:
         if error.status is None:
-            raise ServerError(f"{error}; is the server running, and is its URL right?") from error
+            raise UnreachableError(f"{error}; is the server running, and is its URL right?") from error
         return error
 
 
@@ -63,7 +70,7 @@ def _explain_refusal(error: RequestError, settings: CollectSettings) -> None:
     if 300 <= status < 400:
         raise ServerError(f"{error}: give the final address as --base-url")
     if status >= 500 and status != 501:
-        raise ServerError(f"{error}; the server is up but not ready: try again, or see its log")
+        raise UnreachableError(f"{error}; the server is up but not ready: try again, or see its log")
 
 
 def _key_advice(settings: CollectSettings) -> str:

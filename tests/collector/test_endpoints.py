@@ -70,9 +70,11 @@ async def test_an_agent_found_at_another_port_is_the_same_run_to_resume(tmp_path
 
 async def test_one_agent_that_dies_ends_the_run_though_the_other_answers(tmp_path: Path) -> None:
     """Each agent has a watch of its own: another's replies must not hide that it is gone."""
+    dead: list[bool] = []
 
     def half_dead(request: httpx.Request) -> httpx.Response:
-        if request.url.host == "b.test" and request.method == "POST":
+        if request.url.host == "b.test" and (dead or request.method == "POST"):
+            dead.append(True)
             raise httpx.ConnectError("connection refused")
         return answer(request)
 

@@ -1,0 +1,156 @@
+"""How each rollout ends: its reply judged and on its way to the disk, or its failure on record. And the counts of both.
+
+Not covered here: how a reply is come by (`attempts`), and when a row is durable (`delivery`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from anyio.abc import TaskGroup
+
+from collector.delivery import Delivery
+from collector.errors import RequestError, RolloutError, ServerError, VerifierError
+from collector.journal import Journal
+from collector.judging import Beside, Judging, most_beside
+from collector.observer import Observer
+from collector.records.rollouts import Attempt, encode_failure, encode_rollout
+from collector.records.rows import Reply, Task, Verdict
+from collector.sameness import IDENTICAL, SeenTexts
+from collector.settings import CollectSettings
+from collector.stopping import StopSwitch
+from collector.verifiers import Verifier
+
+__all__ = ["Outcomes", "Replied"]
+
+_HOPELESS = 20
+"""Rollouts that may fail for good before the first success: with none at all, the settings are wrong, not the luck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A reply to be judged, with what is known of it so far."""
+
+    task: Task
+    reply: Reply
+    attempt: Attempt
+    flags: tuple[str, ...]
+
+
+class Outcomes:
+    """The ends of one run's rollouts. `durable` counts those on disk, `flags` theirs by flag; `failures` those that
+    failed for good and `retries` the failed attempts that were followed by another, both by class."""
+
+    def __init__(
+        self,
+        settings: CollectSettings,
+        verifier: Verifier | None,
+        journal: Journal,
+        observer: Observer,
+        stop: StopSwitch,
+        rng: random.Random,
+    ) -> None:
+        self.durable = 0
+        self.failures: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+        self.flags: Counter[str] = Counter()
+        self.seen = SeenTexts(observer)
+        self.delivery = Delivery(journal)
+        self._journal = journal
+        self._observer = observer
+        self._judging = Judging(verifier, settings.retry, rng, stop)
+        self._slots = settings.num_samples_in_parallel
+        self._beside: Beside[Replied] | None = None
+        self._hopeful = len(journal.done) > 0
+
+    def begin(self, group: TaskGroup) -> None:
+        """Opens the place beside the generation where a verifier that waits does its work: tasks of `group`."""
+        if self._judging.waits:
+            self._beside = Beside(group, self._end, most_beside(self._slots))
+
+    @property
+    def failed(self) -> int:
+        """Rollouts that failed for good."""
+        return self.failures.total()
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is to be judged or written that no further request should begin."""
+        return self.delivery.full or (self._beside is not None and self._beside.full)
+
+    async def room(self) -> None:
+        """Returns when the disk and the judges have caught up."""
+        await self.delivery.room()
+        if self._beside is not None:
+            await self._beside.room()
+
+    async def finish(self) -> None:
+        """Returns when every reply is judged and every row is durable; none may come any more."""
+        self.seen.close()
+        if self._beside is not None:
+            await self._beside.finish()
+        await self.delivery.flush()
+
+    async def replied(self, task: Task, reply: Reply, attempt: Attempt, flags: Sequence[str]) -> None:
+        """The reply to a task: judged and handed to the disk, now or beside what follows."""
+        if self.seen.is_repeat(task, reply.text):
+            flags = (*flags, IDENTICAL)
+        self.seen.end(task)
+        replied = Replied(task, reply, attempt, tuple(flags))
+        if self._beside is None:
+            await self._end(replied)
+        else:
+            self._beside.add(replied)
+
+    def attempt_failed(
+        self, task: Task, error: RolloutError, number: int, endpoint: str, *, final: bool, reply: Reply | None = None
+    ) -> None:
+        """Puts a failed attempt on record. Raises ServerError when nothing but failures came so far."""
+        line = encode_failure(
+            task,
+            failure_class=error.failure_class,
+            message=str(error),
+            status=error.status if isinstance(error, RequestError) else None,
+            attempt=number,
+            endpoint=endpoint,
+            final=final,
+            response=None if reply is None else reply.raw,
+        )
+        self.delivery.failure(line)
+        if not final:
+            self.retries[error.failure_class] += 1
+            return
+        if reply is None:
+            self.seen.end(task)
+        self.failures[error.failure_class] += 1
+        self._observer.failed(task, error)
+        if not self._hopeful and self.failed >= _HOPELESS:
+            raise ServerError(
+                f"the first {self.failed} rollouts all failed, the last with: {error};"
+                f" stopped (every attempt stands in {self._journal.paths.failures})"
+            )
+
+    async def _end(self, replied: Replied) -> None:
+        """The judgement, and the row."""
+        task, reply, attempt = replied.task, replied.reply, replied.attempt
+        try:
+            verdict = await self._judging.verdict(task, reply, partial(self._verifier_failed, replied))
+            line = encode_rollout(task, reply, verdict, attempt, replied.flags)
+        except RolloutError as error:
+            self.attempt_failed(task, error, attempt.number, attempt.endpoint, final=True, reply=reply)
+            return
+        self._hopeful = True
+        self.delivery.rollout(line, partial(self._landed, replied, verdict))
+
+    def _landed(self, replied: Replied, verdict: Verdict | None) -> None:
+        self.durable += 1
+        for flag in (*replied.reply.flags, *replied.flags):
+            self.flags[flag] += 1
+        self._observer.rollout(replied.task, replied.reply, verdict)
+
+    def _verifier_failed(self, replied: Replied, error: VerifierError, number: int) -> None:
+        self.attempt_failed(replied.task, error, number, replied.attempt.endpoint, final=False)
