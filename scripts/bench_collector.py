@@ -16,12 +16,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.clients import run_client
 from bench.cost import measure_cost
 from bench.findings import Findings, as_markdown, as_text
 from bench.load import measure_load
 from bench.memory import measure_memory
 from bench.processes import Failed
 from bench.profile import print_profile
+from bench.prompts import REPEATS
 from bench.resume import measure_resume
 from bench.sizes import SIZES, Sizes
 from bench.startup import measure_start
@@ -42,6 +44,7 @@ def main() -> int:
     sizes = SIZES[options.size]
     with tempfile.TemporaryDirectory(prefix="bench-collector-", dir=options.folder) as folder:
         try:
+            run_client("pairmill", Path(folder), REPEATS, 1)  # from here on its bytecode is there
             if options.profile:
                 print_profile(Path(folder), sizes.cost_rollouts, sizes.cost_levels[0])
             else:

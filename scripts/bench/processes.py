@@ -42,9 +42,13 @@ def start(module: str, *arguments: object, log: Path) -> subprocess.Popen[bytes]
 
 
 def launch(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Starts `command` where it can import the benchmark's modules."""
+    """Starts `command` where it can import the benchmark's modules, with bytecode kept as in any installation: else
+    each start would compile the project anew."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with log.open("wb") as output:
-        return subprocess.Popen(command, cwd=_SCRIPTS, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        return subprocess.Popen(
+            command, cwd=_SCRIPTS, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
 
 
 def finish(process: subprocess.Popen[bytes], began: float, log: Path, report: Path | None = None) -> Usage:
