@@ -16,6 +16,7 @@ _KEY = re.compile(
     r"(api|access|auth|bearer|secret)?[-_]?(key|token|secret|password|passwd)|authorization", re.IGNORECASE
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OURS = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 
 
@@ -34,7 +35,7 @@ def api_key(variable: str | None, file: Path | None) -> str | None:
     if variable and file:
         raise UsageError("--api-key-env and --api-key-file: give one")
     if variable:
-        return _from_environment(variable, f"--api-key-env {variable}")
+        return _from_environment(variable, "--api-key-env")
     if not file:
         return None
     try:
@@ -55,9 +56,9 @@ def headers(plain: Sequence[str], from_environment: Sequence[str]) -> tuple[dict
         name, variable = _split(text, "--header-env", "VAR")
         if name in sent:
             raise UsageError(f"--header {name} and --header-env {name}: give one")
-        sent[name] = value = _from_environment(variable, f"--header-env {name}={variable}")
+        sent[name] = value = _from_environment(variable, f"--header-env {name}")
         secrets += dict.fromkeys((value, value.rpartition(" ")[2]))
-        _check_value(name, value, f"--header-env {name}={variable}")
+        _check_value(value, f"--header-env {name}")
     return sent, tuple(secrets)
 
 
@@ -68,7 +69,7 @@ def _plain_header(text: str) -> tuple[str, str]:
             f"--header {name}: a credential has no place on the command line: put it into an environment variable"
             f" and give --header-env {name}=VARIABLE"
         )
-    _check_value(name, value, f"--header {name}")
+    _check_value(value, f"--header {name}")
     return name, value
 
 
@@ -83,13 +84,15 @@ def _split(text: str, flag: str, what: str) -> tuple[str, str]:
     return name, value.strip()
 
 
-def _check_value(name: str, value: str, where: str) -> None:
+def _check_value(value: str, where: str) -> None:
     if not value.isascii() or not value.isprintable():
         raise UsageError(f"{where}: the value holds a character that HTTP cannot carry (a line break?)")
 
 
-def _from_environment(variable: str, where: str) -> str:
+def _from_environment(variable: str, flag: str) -> str:
     value = os.environ.get(variable, "").strip()
     if not value:
-        raise UsageError(f"{where}: that environment variable is not set")
+        # Shown only when it looks like a variable: some give the key itself here.
+        named = variable if _VARIABLE.fullmatch(variable) else "(not shown)"
+        raise UsageError(f"{flag} {named}: no environment variable of that name is set")
     return value

@@ -11,7 +11,7 @@ from collector.cli import add_parsers, endpoint_of, resume_command
 from collector.errors import UsageError
 from collector.options import Parser, settings_from
 from collector.options.plus_args import translate
-from collector.settings import CollectSettings
+from collector.settings import CollectSettings, RetryPolicy
 
 
 def parse(*words: str) -> argparse.Namespace:
@@ -126,8 +126,52 @@ def test_a_password_in_a_bad_url_is_not_shown() -> None:
         (["+responses_create_params=5"], "give a mapping"),
         (["+responses_create_params.stop=[a"], r"\[a: cannot be read as a list or mapping"),
         (["--request-timeout", "0"], "--request-timeout 0.0: give seconds"),
-        (["--api-key-env", "PAIRMILL_NO_SUCH_KEY"], "environment variable is not set"),
+        (
+            ["--api-key-env", "PAIRMILL_NO_SUCH_KEY"],
+            "--api-key-env PAIRMILL_NO_SUCH_KEY: no environment variable of that name is set",
+        ),
         (["--api-key-file", "/nonexistent/key"], "--api-key-file /nonexistent/key: cannot be read"),
+        (["--temperature", "0.6,hot"], "--temperature: invalid temperature value: '0.6,hot'"),
+        (["--temperature", "0.6,-1"], "--temperature -1.0: give a number from 0"),
+        (["--temperature", "nan"], "--temperature nan: give a number"),
+        (["--header", "Authorization=Bearer canary"], "--header authorization: a credential .* --header-env"),
+        (["--header", "X-Api-Key=canary"], "--header x-api-key: a credential"),
+        (["--header", "cookie=canary"], "--header cookie: a credential"),
+        (["--header", "canary"], "--header: write NAME=VALUE"),
+        (["--header", "bad name=canary"], "--header: write NAME=VALUE"),
+        (["--header", "x-a=caf\u00e9"], "--header x-a: the value holds a character that HTTP cannot carry"),
+        (["--header", "Content-Length=3"], "--header content-length: the collector sets this itself"),
+        (
+            ["--header-env", "X-Token=PAIRMILL_NO_SUCH_KEY"],
+            "--header-env x-token PAIRMILL_NO_SUCH_KEY: no env",
+        ),
+        (["--header-env", "X-Token=hf_canary"], r"--header-env x-token \(not shown\): no environment variable"),
+        (["--api-key-env", "sk-canary"], r"--api-key-env \(not shown\): no environment variable"),
+        (["--extra-body", "{"], "--extra-body: is not JSON"),
+        (["--extra-body", "[1]"], "--extra-body: give a JSON object"),
+        (["--extra-body", '{"n": 2}'], "--extra-body: n: the collector sets this itself"),
+        (["--extra-body", '{"api_key": "canary"}'], "--extra-body api_key: a credential"),
+        (["--param", "api_key=canary"], "--param api_key: a credential"),
+        (["--num-repeats", "{a: 0}"], r"--num-repeats: \{a: 0\}: a: give a whole number, 1 or more"),
+        (["--num-repeats", "{}"], r"--num-repeats: \{\}: write \{agent: number"),
+        (["--num-repeats", "{a: 20000}"], "--num-repeats 20000: give a number from 1 to 10000"),
+        (
+            ["--samples-per-request", "2", "--protocol", "responses"],
+            "--samples-per-request 2: --protocol responses has",
+        ),
+        (["--samples-per-request", "0"], "--samples-per-request: 0: give 1 or more"),
+        (["--parallel-per-endpoint", "90000"], "--parallel-per-endpoint 90000: give a number from 1 to 60000"),
+        (["--rollout-timeout", "0"], "--rollout-timeout 0.0: give seconds, more than 0"),
+        (["--stall-after", "inf"], "--stall-after inf: give seconds"),
+        (["--backoff-cap", "1e300"], r"--backoff-cap 1e\+300: give seconds, 0 or more and at most"),
+        (["--retry-after-cap", "nan"], "--retry-after-cap nan: give seconds"),
+        (["--dead-after", "-1"], "--dead-after -1.0: give seconds, 0 or more"),
+        (["--base-url", "http://h", "--base-url", "h2"], "--base-url h2: it is no http URL"),
+        (["--system-prompt", "a", "--system-prompt-file", "b"], "--system-prompt and --system-prompt-file: give one"),
+        (["--system-prompt", "{0.x}"], r"--system-prompt: line 1: \{0.x\} is no field of a row"),
+        (["--system-prompt", "a", "--param", "instructions=b"], "--system-prompt and --param instructions: give one"),
+        (["--prompt-template", "/nonexistent"], "--prompt-template /nonexistent: cannot be read: No such file"),
+        (["--prompt-template", "/dev/null"], "--prompt-template /dev/null: is empty"),
     ],
 )
 def test_a_bad_option_is_one_clear_line(words: list[str], message: str) -> None:
@@ -135,6 +179,97 @@ def test_a_bad_option_is_one_clear_line(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         settings(*words)
     assert "\n" not in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_every_flag_of_the_full_reach_has_its_setting() -> None:
+    """One to one, several values where several make sense."""
+    asked = settings(
+        "--base-url=http://h:1/v1", "--base-url=http://h:2/v1", "--base-url=http://h:1/v1", "--temperature=0.6,1",
+        "--parallel-per-endpoint=7", "--samples-per-request=2", "--header=X-Source=a=b", '--extra-body={"x": {"y": 1}}',
+        "--verifier=0.7*numeric", "--verifier=0.3*exact", "--veto=regex:pattern=x", "--system-prompt=Be {mood}.",
+        "--rollout-timeout=9", "--stall-after=8", "--backoff-base=1", "--backoff-cap=2", "--retry-after-cap=3",
+        "--dead-after=4", "--max-attempts=5", "--param=temperature=0.1",
+    )  # fmt: skip
+    assert asked.base_urls == ("http://h:1/v1", "http://h:2/v1")
+    assert (asked.temperatures, asked.params) == ((0.6, 1.0), {})
+    assert (asked.parallel_per_endpoint, asked.samples_per_request) == (7, 2)
+    assert (dict(asked.headers), dict(asked.extra_body)) == ({"x-source": "a=b"}, {"x": {"y": 1}})
+    assert (asked.verifier, asked.vetoes) == (("0.7*numeric", "0.3*exact"), ("regex:pattern=x",))
+    assert asked.system_prompt == "Be {mood}."
+    assert (asked.timeouts.rollout, asked.timeouts.stall) == (9, 8)
+    assert asked.retry == RetryPolicy(5, backoff_base=1, backoff_cap=2, retry_after_cap=3, dead_after=4)
+    assert settings("--verifier=numeric").verifier == "numeric"
+    assert settings("--temperature=0.6").params == {"temperature": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "user", "system"),
+    [
+        ("t.txt", "Q: {q}\n\n", "Q: {q}\n", None),
+        ("t.yaml", "user: |-\n  Q: {q}\nsystem: Be brief.\n", "Q: {q}", "Be brief."),
+        ("t.YML", "user: 'Q: {q}'\nsystem:\n", "Q: {q}", None),
+    ],
+)
+def test_a_template_is_a_text_or_nemo_gyms_yaml(
+    tmp_path: Path, name: str, content: str, user: str, system: str | None
+) -> None:
+    """The last line break of a text is the editor's; `+prompt_config` means the same flag."""
+    (tmp_path / name).write_text(content)
+    for word in (f"--prompt-template={tmp_path / name}", f"+prompt_config={tmp_path / name}"):
+        asked = settings(word)
+        assert (asked.prompt_template, asked.system_prompt) == (user, system)
+    own = settings(f"--prompt-template={tmp_path / name}", "--system-prompt=Mine.")
+    assert own.system_prompt == "Mine."
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.yaml", "user: [1\n", "is not YAML"),
+        ("t.yaml", "just text", "a YAML template has the key user"),
+        ("t.yaml", "user: a\nassistant: b", "knows no key assistant"),
+        ("t.yaml", "user: a\nsystem: 5", "system: give a text"),
+        ("t.yaml", "user: !!python/object/apply:os.system ['true']", "is not YAML"),
+        ("t.yaml", "user: a\nsystem: '{0}'", r"system: line 1: \{0\} is no field"),
+        ("t.txt", "a\n{q!r}", r"line 2: \{q!r\} is no field"),
+        ("t.txt", b"\xff\xfe", "is no UTF-8 text"),
+    ],
+)
+def test_a_bad_template_file_is_one_clear_line(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+    """Named with its path, before any row is read."""
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UsageError, match=f"--prompt-template .*{name}: {message}") as caught:
+        settings(f"--prompt-template={tmp_path / name}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_header_from_the_environment_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent, but in no repr; its value, and what stands behind `Bearer`, are known as secrets."""
+    monkeypatch.setenv("PAIRMILL_TEST_KEY", "Bearer canary-123")
+    asked = settings("--header-env", "X-Auth=PAIRMILL_TEST_KEY")
+    assert dict(asked.headers) == {"x-auth": "Bearer canary-123"}
+    assert asked.secrets == ("Bearer canary-123", "canary-123")
+    assert "canary" not in repr(asked) + str(asked.identity())
+    with pytest.raises(UsageError, match="--header x-a and --header-env x-a: give one"):
+        settings("--header", "X-A=1", "--header-env", "X-A=PAIRMILL_TEST_KEY")
+
+
+def test_reverify_takes_no_flag_that_asks_a_server() -> None:
+    """Such a flag beside it is a misunderstanding: one clear line each."""
+    for words in (
+        ["--base-url=http://h"],
+        ["--temperature=1"],
+        ["--num-repeats=2"],
+        ["--system-prompt=x"],
+        ["--dry-run"],
+    ):
+        args = parse("--reverify", "--verifier=numeric", *words)
+        with pytest.raises(UsageError, match=f"{words[0].partition('=')[0]}: leave it out: --reverify asks no server"):
+            args.handler(args)
+    args = parse("--reverify")
+    with pytest.raises(UsageError, match="--reverify: say how to score: give --verifier"):
+        args.handler(args)
 
 
 def test_a_key_comes_from_the_environment_or_a_file_and_is_never_shown(
