@@ -29,10 +29,20 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     expected = _expected(request["expected"])
     if not expected:
         return {"unreadable": True}
-    found = _read(request["text"])
-    equal = any(_equal(one, other, request) for one in expected for other in found)
-    read = next((item for item in found if isinstance(item, str)), None)
-    return {"equal": equal, "extracted": read and read[:_SHOWN]}
+    readings = _readings(request["text"])
+    right = (found for found in readings if any(_equal(one, other, request) for one in expected for other in found))
+    equal = next(right, None)
+    shown = next((item for item in equal or readings[0] if isinstance(item, str)), None)
+    return {"equal": equal is not None, "extracted": shown and shown[:_SHOWN]}
+
+
+def _readings(text: str) -> list[list[Any]]:
+    """The answers that a text may be taken to give. math-verify reads several boxes as a set, which is right for a
+    list of solutions and wrong for second thoughts: so the last box counts alone as well."""
+    last = text.rfind("\\boxed")
+    if last < 0 or "\\boxed" not in text[:last]:
+        return [_read(text)]
+    return [_read(text[last:]), _read(text)]
 
 
 @functools.lru_cache(maxsize=1024)

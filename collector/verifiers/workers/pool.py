@@ -53,6 +53,7 @@ class WorkerPool:
         self._slots = asyncio.Semaphore(size)
         self._idle: list[_Worker] = []
         self._alive: set[_Worker] = set()
+        self._closed = False
 
     async def warm(self) -> None:
         """Starts the first worker, and does not wait for it: it loads while the model writes."""
@@ -77,10 +78,14 @@ class WorkerPool:
         return answer
 
     async def close(self) -> None:
-        """Ends every worker, busy or not, and waits for that."""
-        self._idle.clear()
+        """Ends every worker, busy or not, and waits for that. A call that still waits raises WorkerLostError."""
+        self._closed = True
         for worker in [*self._alive]:
-            await self._end(worker)
+            if worker in self._idle:
+                await self._end(worker)
+            else:
+                await worker.kill()
+        self._idle.clear()
 
     async def _try(self, line: bytes) -> dict[str, Any] | None:
         """The answer of one worker; None when it ended for no reason that the request gave. On errors it is killed."""
@@ -109,6 +114,8 @@ class WorkerPool:
             raise WorkerLostError(f"it takes more than {_MEGABYTES} MB of memory")
 
     async def _start(self) -> _Worker:
+        if self._closed:
+            raise WorkerLostError("the workers are closed")
         # A session of its own: Ctrl-C lets a run finish what is in flight, and that needs the workers.
         process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -158,10 +165,9 @@ class _Worker:
 
     async def end(self, *, kill: bool) -> int:
         """Waits for the end of the process, which `kill` brings about, and closes the pipes. Its exit status."""
-        if kill and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)  # Process.kill would reap it beside asyncio's own watcher
-        with anyio.CancelScope(shield=True):  # a killed process is gone at once; left alone it would outlive the run
+        if kill:
+            await self.kill()
+        with anyio.CancelScope(shield=True):
             self._requests.close()
             while await self._answers.read(_LONGEST_ANSWER):
                 pass
@@ -169,6 +175,14 @@ class _Worker:
             with contextlib.suppress(ConnectionError):
                 await self._requests.wait_closed()
         return self._process.returncode or 0
+
+    async def kill(self) -> None:
+        """Ends the process at once, and waits for that. Whoever waits for its answer gets None."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)  # Process.kill would reap it beside asyncio's own watcher
+        with anyio.CancelScope(shield=True):  # it is gone at once; left alone it would outlive the run
+            await self._process.wait()
 
     async def _read(self) -> dict[str, Any] | None:
         line = await self._answers.readline()

@@ -23,6 +23,7 @@ from referencing.jsonschema import DRAFT202012
 __all__ = ["answer", "find_json", "schema_problem"]
 
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_OBJECT = re.compile(r'\{\s*["}]')
 _REFERENCES = ("$ref", "$dynamicRef")
 _SHOWN = 300
 
@@ -88,7 +89,7 @@ def _problem_in(resource: Resource[Any], resolver: Any) -> str | None:
     contents = resource.contents
     if not isinstance(contents, dict):
         return None
-    problem = _bad_reference(contents, resolver) or _bad_pattern(contents)
+    problem = _bad_reference(contents, resolver)
     if problem:
         return problem
     for part in resource.subresources():
@@ -109,23 +110,26 @@ def _bad_reference(contents: dict[str, Any], resolver: Any) -> str | None:
     return None
 
 
-def _bad_pattern(contents: dict[str, Any]) -> str | None:
-    patterns = [contents.get("pattern"), *(contents.get("patternProperties") or {})]
-    for pattern in patterns:
-        try:
-            if isinstance(pattern, str):
-                re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            return f"the pattern {pattern!r} is none: {error}"
-    return None
+class _Unnumbered(str):
+    """A text whose decoding errors do not count its lines: done for each broken object, that is quadratic."""
+
+    __slots__ = ()
+
+    def count(self, *_: object) -> int:
+        return 0
+
+    def rfind(self, *_: object) -> int:
+        return -1
 
 
 def _last_object(text: str) -> str:
     """The last object that is whole and stands in no other, in one pass: where decoding stops, the search goes on, so
     that pieces of a broken object are not taken for answers."""
     decoder = json.JSONDecoder(parse_float=_skip, parse_int=_skip, parse_constant=_skip)
-    found, at = "", text.find("{")
-    while at >= 0:
+    text, found = _Unnumbered(text), ""
+    start = _OBJECT.search(text)
+    while start:
+        at = start.start()
         try:
             _, end = decoder.raw_decode(text, at)
             found = text[at:end]
@@ -133,7 +137,7 @@ def _last_object(text: str) -> str:
             end = error.pos
         except RecursionError:
             return ""
-        at = text.find("{", max(end, at + 1))
+        start = _OBJECT.search(text, max(end, at + 1))
     return found
 
 
