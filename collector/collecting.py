@@ -36,7 +36,7 @@ from collector.stopping import StopSwitch, first_error
 from collector.verifiers import Verifier, verifier_of
 from collector.work import Work, jobs_of
 
-__all__ = ["CollectResult", "collect"]
+__all__ = ["CollectResult", "check_apart", "collect"]
 
 _PENDING_PER_SLOT = 2
 _PENDING_AT_LEAST = 16
@@ -90,7 +90,7 @@ async def collect(
     """
     observer = observer or SilentObserver()
     paths = StreamPaths.for_output(settings.output)
-    _check_apart(settings, paths)
+    check_apart(settings, paths)
     verifier = verifier_of(settings)
     inventory = check_rows(settings, verifier.check if verifier else None)
     check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
@@ -116,7 +116,7 @@ async def collect(
             return await run.through(inventory)
 
 
-def _check_apart(settings: CollectSettings, paths: StreamPaths) -> None:
+def check_apart(settings: CollectSettings, paths: StreamPaths) -> None:
     """A run replaces and removes the files beside its output: its input may be none of them."""
     source = settings.input.resolve()
     clash = next((path for path in (*paths.all, *paths.scratch) if path.resolve() == source), None)

@@ -12,7 +12,8 @@ import orjson
 
 from collector.client.client import credentials_of, request_headers
 from collector.client.redaction import REDACTED, Redactor
-from collector.errors import InputError, RolloutError, UsageError
+from collector.collecting import check_apart
+from collector.errors import InputError, RolloutError
 from collector.journal import StreamPaths, check_output
 from collector.policies import RetryPolicy, Timeouts
 from collector.prompts import Inventory, check_rows, repeat_rows, rows_of
@@ -28,8 +29,7 @@ __all__ = ["dry_run", "retry_in_words"]
 def dry_run(settings: CollectSettings) -> str:
     """What the run would do, as text for the terminal. Raises the PairmillError that the run would begin with."""
     paths = StreamPaths.for_output(settings.output)
-    if settings.input.resolve() in (path.resolve() for path in (*paths.all, *paths.scratch)):
-        raise UsageError(f"--input {settings.input}: the run writes a file of that name; give another --output")
+    check_apart(settings, paths)
     verifier = verifier_of(settings)
     inventory = check_rows(settings, verifier.check if verifier else None)
     check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
@@ -124,9 +124,9 @@ def retry_in_words(retry: RetryPolicy) -> str:
     if retry.max_attempts == 1:
         return "none: one attempt at each rollout"
     return (
-        f"up to {retry.max_attempts} attempts at a rollout, each after a random wait of up to {retry.backoff_base:g} s,"
-        f" doubled each time, at most {retry.backoff_cap:g} s; a server's Retry-After is obeyed up to"
-        f" {retry.retry_after_cap:g} s"
+        f"up to {retry.max_attempts} attempts at a rollout; before the second a random wait of up to"
+        f" {retry.backoff_base:g} s, doubled for each one after, at most {retry.backoff_cap:g} s; a server's Retry-After"
+        f" is obeyed up to {retry.retry_after_cap:g} s"
     )
 
 

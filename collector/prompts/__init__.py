@@ -5,7 +5,7 @@ Not covered here: what a row's parameters mean to a server, which is the protoco
 
 from __future__ import annotations
 
-from collector.prompts.reading import Inventory, check_rows, count_rows, read_rows, rows_of
+from collector.prompts.reading import Inventory, check_rows, read_rows, rows_of
 from collector.prompts.repeats import repeat_rows
 
-__all__ = ["Inventory", "check_rows", "count_rows", "read_rows", "repeat_rows", "rows_of"]
+__all__ = ["Inventory", "check_rows", "read_rows", "repeat_rows", "rows_of"]

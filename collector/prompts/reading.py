@@ -23,7 +23,7 @@ from collector.records.messages import prompt_messages
 from collector.records.rows import JsonObject, Message, PromptRow
 from collector.settings import CollectSettings
 
-__all__ = ["Inventory", "check_rows", "count_rows", "read_rows", "rows_of"]
+__all__ = ["Inventory", "check_rows", "read_rows", "rows_of"]
 
 _LEVELS_AROUND = 12
 """Levels that a request or a rollout puts around a part of the row, with some to spare."""
@@ -77,14 +77,6 @@ def read_rows(path: Path, limit: int | None = None, wording: Wording | None = No
         if limit is not None and task_index >= limit:
             return
         yield _parse_row(line, task_index, wording)
-
-
-def count_rows(
-    path: Path, limit: int | None = None, problem_in: Callable[[PromptRow], str | None] | None = None
-) -> int:
-    """How many rows a run of these alone will read; checks each as `check_rows` does."""
-    settings = CollectSettings(input=path, output=path.with_name(path.name + ".out"), base_url="http://h", limit=limit)
-    return check_rows(settings, problem_in).rows
 
 
 def _lines(path: Path) -> Iterator[Line]:

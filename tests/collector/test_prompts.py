@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from collector.errors import InputError
-from collector.prompts import count_rows, read_rows, repeat_rows
+from collector.prompts import check_rows, read_rows, repeat_rows
 from collector.settings import CollectSettings
 
 
@@ -27,6 +27,11 @@ def settings(tmp_path: Path, **changes: Any) -> CollectSettings:
         "num_repeats": 3,
     }
     return CollectSettings(**{**given, **changes})
+
+
+def count_rows(path: Path, limit: int | None = None) -> int:
+    """The rows that a run of this input would read, each checked."""
+    return check_rows(settings(path.parent, input=path, limit=limit)).rows
 
 
 def test_three_forms_of_one_prompt_have_one_identity_and_keep_their_fields(tmp_path: Path) -> None:
