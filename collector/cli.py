@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import shutil
 import sys
@@ -33,6 +34,7 @@ __all__ = [
 
 EXIT_PARTIAL = 3
 EXIT_INTERRUPTED = 130
+_USER = re.compile(r"//[^/@\s]*@")
 _NO_SERVER = "http://127.0.0.1"
 _REVERIFY_TAKES = frozenset(
     {
@@ -191,13 +193,15 @@ def print_interrupted() -> None:
 
 
 def resume_command(argv: list[str]) -> str:
-    """The command line that goes on with the run that `argv` began."""
+    """The command line that goes on with the run that `argv` began, fit for the terminal: placeholders stand for a
+    user and password that stood in a URL."""
     words = [word for word in argv if word != "--overwrite" and not word.lstrip("+").startswith("overwrite=")]
     name = Path(words[0]).name
     words[0] = name if shutil.which(name) else words[0]  # a command that is not on the PATH keeps its path
     if "--resume" not in words:
         words.append("--resume")
-    return shlex.join(words)
+    command = shlex.join(_USER.sub("//USER:PASSWORD@", word) for word in words)
+    return command if command.isprintable() else plain(command)
 
 
 def print_collected(result: CollectResult) -> None:
