@@ -106,7 +106,7 @@ def _report_to(path: str) -> None:
     def rollout(self: BarObserver, *told: Any) -> None:
         counted(self, *told)
         task, reply = told[:2]
-        name = json.loads(reply.raw)["id"]
+        name = json.loads(reply.raw).get("id", "-")
         os.write(fd, f"{task.row.task_index} {task.rollout_index} {name}\n".encode())
 
     def over(self: BarObserver) -> None:
