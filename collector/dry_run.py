@@ -75,7 +75,7 @@ def _body(settings: CollectSettings, protocol: Protocol, tasks: tuple[Task, ...]
 
 
 def _plan(settings: CollectSettings, inventory: Inventory) -> Iterator[tuple[str, str]]:
-    yield "input", f"{settings.input}: {inventory.rows} rows"
+    yield "input", f"{settings.input}: {inventory.rows} {'row' if inventory.rows == 1 else 'rows'}"
     yield "output", f"{settings.output}{_output_state(settings)}"
     yield "rollouts", f"{inventory.tasks} ({_repeats(settings)})"
     if settings.temperatures:
@@ -125,8 +125,8 @@ def retry_in_words(retry: RetryPolicy) -> str:
         return "none: one attempt at each rollout"
     return (
         f"up to {retry.max_attempts} attempts at a rollout; before the second a random wait of up to"
-        f" {retry.backoff_base:g} s, doubled for each one after, at most {retry.backoff_cap:g} s; a server's Retry-After"
-        f" is obeyed up to {retry.retry_after_cap:g} s"
+        f" {retry.backoff_base:g} s, doubled for each one after, at most {retry.backoff_cap:g} s; a server's"
+        f" Retry-After is obeyed up to {retry.retry_after_cap:g} s"
     )
 
 
