@@ -23,16 +23,19 @@ __all__ = [
     "FaultyServer",
     "chat",
     "chat_body",
+    "endless_head",
     "garbage",
     "gzip_bomb",
     "gzipped",
     "never_answers",
     "oversized",
+    "raw",
     "redirect",
     "reply",
     "reset_before_reply",
     "reset_mid_body",
     "slow_body",
+    "slow_head",
     "then_close",
     "truncated_chunks",
     "unlimited_body",
@@ -87,6 +90,8 @@ class FaultyServer:
         self.connections = 0
         self.heard = asyncio.Event()
         """Set when the first request is in."""
+        self.on_connection = b""
+        """Said on every new connection before anything is heard."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -111,6 +116,7 @@ class FaultyServer:
         self._tasks.add(task)
         connection = self.connections
         self.connections += 1
+        writer.write(self.on_connection)
         try:
             while not writer.is_closing():
                 exchange = await _hear(reader, writer, connection)
@@ -168,6 +174,18 @@ def reply(status: int = 200, body: bytes | str | object = b"", **headers: str) -
     return answer
 
 
+def raw(*pieces: bytes) -> Behaviour:
+    """These bytes, each piece written apart, and nothing else: whatever HTTP allows or forbids."""
+
+    async def answer(exchange: Exchange) -> None:
+        for piece in pieces:
+            exchange.send(piece)
+            await exchange.writer.drain()
+            await asyncio.sleep(0)
+
+    return answer
+
+
 def chat(text: str = "hello", **changes: Any) -> Behaviour:
     return reply(200, chat_body(text, **changes))
 
@@ -221,6 +239,23 @@ async def slow_body(exchange: Exchange) -> None:
         exchange.send(b" ")
         await exchange.writer.drain()
         await asyncio.sleep(0.02)
+
+
+async def slow_head(exchange: Exchange) -> None:
+    """A status line, then one byte of a header every 20 ms, for ever."""
+    exchange.send(b"HTTP/1.1 200 OK\r\nx-slow: ")
+    while True:
+        exchange.send(b"x")
+        await exchange.writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def endless_head(exchange: Exchange) -> None:
+    """Headers without end, as fast as the client reads."""
+    exchange.send(b"HTTP/1.1 200 OK\r\n")
+    while not exchange.writer.is_closing():
+        exchange.send(b"x-header: of no use at all\r\n" * 1000)
+        await exchange.writer.drain()
 
 
 def gzip_bomb(megabytes: int = 64) -> Behaviour:

@@ -16,13 +16,13 @@ from pyreqwest.compatibility.httpx import HttpxTransport
 from pyreqwest.exceptions import BuilderError, PyreqwestError
 
 from collector.client.direct.pool import IDLE_SECONDS
-from collector.client.wire import CutError, TlsError
+from collector.client.wire import CutError, NoHttpError, TlsError
 
 __all__ = ["ProxiedTransport"]
 
 _TLS_WORDS = ("certificate", "tls", "ssl", "handshake")
 _TORN_WORDS = ("end of file", "unexpected eof", "reading a body from connection", "connection reset", "broken pipe")
-_HTTP_WORDS = ("invalid http", "parse")
+_NO_HTTP_WORDS = ("invalid", "parsed")
 
 
 class ProxiedTransport(httpx.AsyncBaseTransport):
@@ -56,20 +56,27 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
 
     def _put_right(self, error: Exception) -> Exception:
         """What `error` means. pyreqwest says ConnectError of a cut in the middle too, and DecodeError of a torn body;
-        the causes behind it tell them apart."""
+        the causes behind it tell them apart: "(Connect)" or "(SendRequest)"."""
         words = list(_story(error))
         last = words[-1] if words else type(error).__name__
-        if isinstance(error, httpx.TimeoutException):
-            return error
         if _mentions(words, ("(connect)",)):
-            if _mentions(words[-2:], _TLS_WORDS):
-                return TlsError(last)
-            return httpx.ConnectError(f"{last}; through the proxy {self._via} of the environment")
+            return self._unconnected(error, words)
+        if isinstance(error, httpx.TimeoutException):
+            return httpx.ReadTimeout(last)
         if isinstance(error, BuilderError):
             return httpx.LocalProtocolError(last)
-        if _mentions(words, _TORN_WORDS) or not isinstance(error, httpx.DecodingError):
+        if not isinstance(error, httpx.DecodingError):
             return CutError(last, answered=not _mentions(words, ("(sendrequest)",)))
-        return error
+        if _mentions(words[-1:], _NO_HTTP_WORDS):
+            return NoHttpError(last)
+        return CutError(last, answered=True) if _mentions(words, _TORN_WORDS) else httpx.DecodingError(last)
+
+    def _unconnected(self, error: Exception, words: list[str]) -> Exception:
+        if isinstance(error, httpx.TimeoutException):
+            return httpx.ConnectTimeout(words[-1])
+        if _mentions(words[-2:], _TLS_WORDS):
+            return TlsError(words[-1])
+        return httpx.ConnectError(f"{words[-1]}; through the proxy {self._via} of the environment")
 
 
 class _Stream(httpx.AsyncByteStream):
