@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +16,7 @@ from collector.verifiers import REGISTRY, BaseVerifier, build_verifier
 from tests.verifiers.make import SETTINGS, build, judge
 
 WRONG = {
-    "exakt": "no verifier 'exakt'; known: exact, numeric, contains, regex, python, http, embedded",
+    "exakt": "no verifier 'exakt'; known: exact, numeric, contains, regex, math, json_schema, python, http,",
     "": "no verifier ''; known: exact",
     "exact:feild=a": "exact: unknown parameter 'feild'; it takes field, ignore_case, strip",
     "exact:field=a,x=1": "unknown parameter 'x'; it takes",
@@ -70,3 +73,19 @@ async def test_a_verifier_may_be_added() -> None:
         assert (await judge("always:a=b", {}, "")).reward == 0.5
     finally:
         del REGISTRY["always"]
+
+
+def test_a_run_loads_no_more_than_its_verifier_needs() -> None:
+    """The help and a run with `numeric` load no algebra, no schema checker, no judge and no mix."""
+    script = (
+        "import sys, pairing.cli, collector.collecting\n"
+        "from tests.verifiers.make import build\n"
+        "build('numeric')\n"
+        "print(*(m.removeprefix('collector.verifiers.') for m in sys.modules))"
+    )
+    root = Path(__file__).parents[2]
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=root, check=True, capture_output=True, text=True)
+    heavy = {"sympy", "math_verify", "jsonschema", "referencing", "mathematics", "json_schema", "workers.pool", "mix"}
+    assert "numeric" in loaded.stdout.split()
+    assert heavy.isdisjoint(loaded.stdout.split())
+    assert {"judge", "reward_model"}.isdisjoint(loaded.stdout.split())
