@@ -36,30 +36,6 @@ EXIT_PARTIAL = 3
 EXIT_INTERRUPTED = 130
 _USER = re.compile(r"//[^/@\s]*@")
 _NO_SERVER = "http://127.0.0.1"
-_REVERIFY_TAKES = frozenset(
-    {
-        "backoff_base",
-        "backoff_cap",
-        "config",
-        "connect_timeout",
-        "dead_after",
-        "input",
-        "limit",
-        "max_attempts",
-        "num_samples_in_parallel",
-        "output",
-        "overwrite",
-        "request_timeout",
-        "resume",
-        "retry_after_cap",
-        "reverify",
-        "rollout_timeout",
-        "stall_after",
-        "verifier",
-        "veto",
-    }
-)
-"""What there is to say about scoring alone."""
 
 T = TypeVar("T")
 
@@ -144,13 +120,10 @@ def show_dry_run(settings: CollectSettings) -> int:
 
 
 def _reverify(args: argparse.Namespace) -> int:
-    """Scores the rollouts of a file again. Flags that would ask a server for new ones make no sense beside it."""
-    for action in args.parser._actions:
-        given = getattr(args, action.dest, action.default) != action.default
-        if given and action.dest not in _REVERIFY_TAKES:
-            raise UsageError(f"{action.option_strings[0]}: leave it out: --reverify asks no server for rollouts")
-    if not args.verifier:
-        raise UsageError("--reverify: say how to score: give --verifier numeric, exact, regex:pattern=..., ...")
+    """Scores the rollouts of a file again, with no model server."""
+    from collector.options.scoring import check_scoring_alone
+
+    check_scoring_alone(args)
     settings = settings_from(args, base_url=_NO_SERVER, output=args.output)
     return finish_collecting(collect_in_terminal(lambda: _reverified(settings)))
 
@@ -218,14 +191,15 @@ def print_collected(result: CollectResult) -> None:
         extent = f"from {reward.minimum:.3g} to {reward.maximum:.3g}" + (" (whole groups alone)" if aside else "")
         print_line(f"reward: mean {reward.mean:.3f}, std {reward.std:.3f}, {extent}")
     print_line(f"rollouts: {result.rollouts} of {result.tasks}{_pace(result)}")
-    print_line(f"  {result.paths.rollouts}: {summary.rows} rollouts, in order, whole groups")
+    print_line(f"  {plain(str(result.paths.rollouts))}: {summary.rows} rollouts, in order, whole groups")
     if aside:
-        print_line(f"  {result.paths.incomplete}: {aside} rollouts of groups that lack a member")
+        print_line(f"  {plain(str(result.paths.incomplete))}: {aside} rollouts of groups that lack a member")
     for line in summary.oddities():
         print_line(f"  {line}")
     if result.failed:
         classes = ", ".join(f"{name} {count}" for name, count in sorted(result.failures.items()))
-        print_line(f"  {result.paths.failures}: {result.failed} rollouts failed ({classes}); --resume tries them again")
+        where = plain(str(result.paths.failures))
+        print_line(f"  {where}: {result.failed} rollouts failed ({classes}); --resume tries them again")
 
 
 def _pace(result: CollectResult) -> str:
@@ -238,9 +212,10 @@ def _pace(result: CollectResult) -> str:
 
 
 def print_line(text: str) -> None:
-    """Writes one line to stdout; what its encoding lacks (a pipe may be ASCII) as escapes, as stderr does."""
+    """Writes `text` and a line's end to stdout, without what draws on a terminal (a field of a verifier's may be named
+    so); what stdout's encoding lacks (a pipe may be ASCII) as escapes, as stderr does."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.write(plain(text, newlines=True).encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def _serve(args: argparse.Namespace) -> int:
