@@ -1,0 +1,43 @@
+"""What `--reverify` takes: the flags that say what to score and how, and none that would ask a server for rollouts."""
+
+from __future__ import annotations
+
+import argparse
+
+from collector.errors import UsageError
+
+__all__ = ["check_scoring_alone"]
+
+_TAKES = frozenset(
+    {
+        "backoff_base",
+        "backoff_cap",
+        "config",
+        "connect_timeout",
+        "dead_after",
+        "input",
+        "limit",
+        "max_attempts",
+        "num_samples_in_parallel",
+        "output",
+        "overwrite",
+        "request_timeout",
+        "resume",
+        "retry_after_cap",
+        "reverify",
+        "rollout_timeout",
+        "stall_after",
+        "verifier",
+        "veto",
+    }
+)
+
+
+def check_scoring_alone(args: argparse.Namespace) -> None:
+    """Raises UsageError for a flag that makes no sense beside --reverify, and when no verifier is given."""
+    for action in args.parser._actions:
+        given = getattr(args, action.dest, action.default) != action.default
+        if given and action.dest not in _TAKES:
+            raise UsageError(f"{action.option_strings[0]}: leave it out: --reverify asks no server for rollouts")
+    if not args.verifier:
+        raise UsageError("--reverify: say how to score: give --verifier numeric, exact, regex:pattern=..., ...")
