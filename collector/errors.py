@@ -71,10 +71,12 @@ class VerifierSetupError(UsageError):
 
 
 class RolloutError(Exception):
-    """One attempt at one rollout failed. `failure_class` is a stable short name for counting."""
+    """One attempt at one rollout failed. `failure_class` is a stable short name for counting; `reply` is what came back
+    all the same, as one line of JSON, where it is worth keeping."""
 
     failure_class = "error"
     retryable = False
+    reply: bytes | None = None
 
     def __init__(self, message: str, *, failure_class: str | None = None) -> None:
         super().__init__(message)

@@ -106,7 +106,8 @@ def _flags(raw: msgspec.Raw) -> set[str]:
 
 
 class _Samples:
-    """Counts samples whose text another sample of their prompt has too, though it was drawn with another seed.
+    """Counts samples whose text another sample of their prompt has too. Each was drawn for itself: with a seed of its
+    own, at random, or as one of several of one request.
 
     Exact for a sealed file, where a prompt's rollouts stand together, and the same whatever their order: of k samples
     with one text k - 1 count. Texts are kept as hashes, those of one prompt at a time. The flag `identical` of the rows
@@ -117,7 +118,6 @@ class _Samples:
         self.identical = 0
         self._prompt = b""
         self._texts: set[int] = set()
-        self._draws: set[tuple[int, int]] = set()
 
     def add(self, row: dict[str, msgspec.Raw]) -> None:
         """One more row. One that has no prompt's index, or no text at its end, is not compared."""
@@ -127,15 +127,9 @@ class _Samples:
         if prompt != self._prompt:
             self._prompt = prompt
             self._texts.clear()
-            self._draws.clear()
         text = _last_text(row["output"])
         if text is None:
             return
-        seed = bytes(row.get("seed", b"null"))
-        if seed != b"null":
-            if (text, hash(seed)) in self._draws:
-                return
-            self._draws.add((text, hash(seed)))
         self.identical += text in self._texts
         self._texts.add(text)
 

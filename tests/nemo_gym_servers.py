@@ -58,7 +58,7 @@ async def _run(request: Request) -> Response:
 
 
 @contextmanager
-def _listening(app: Starlette) -> Iterator[int]:
+def listening(app: Starlette) -> Iterator[int]:
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -74,12 +74,12 @@ def _listening(app: Starlette) -> Iterator[int]:
 @contextmanager
 def nemo_gym(agent_name: str) -> Iterator[str]:
     """The head server's URL; it knows one agent, which listens too."""
-    with _listening(Starlette(routes=[Route("/run", _run, methods=["POST"])])) as agent_port:
+    with listening(Starlette(routes=[Route("/run", _run, methods=["POST"])])) as agent_port:
         agent: dict[str, Any] = {"simple_agent": {"host": "127.0.0.1", "port": agent_port}}
         config = f"head_server: {{host: 127.0.0.1}}\n{agent_name}: {json.dumps({'responses_api_agents': agent})}\n"
 
         async def config_yaml(_: Request) -> Response:
             return Response(json.dumps(config), media_type="application/json")
 
-        with _listening(Starlette(routes=[Route("/global_config_dict_yaml", config_yaml)])) as head_port:
+        with listening(Starlette(routes=[Route("/global_config_dict_yaml", config_yaml)])) as head_port:
             yield f"http://127.0.0.1:{head_port}"

@@ -5,6 +5,9 @@ indices. NeMo Gym refuses a parameter it does not know with a 422, so those trav
 `metadata.extra_body`, where its model servers look for them; a seed goes the same way, as its `num_repeats_add_seed`
 does it. So do the settings' `extra_body` fields, save those that NeMo Gym knows: they stand in
 `responses_create_params` itself.
+
+No cookies are sent or kept, as NeMo Gym's own collector keeps none: for each /run the agent opens a session of its own
+with the resources server (`POST /seed_session`), and two rollouts must not share one.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from collector.settings import CollectSettings
 
 __all__ = ["AgentProtocol", "agent_of"]
 
-_NOT_FIELDS = ("response", "reward", "responses_create_params", "_ng_task_index", "_ng_rollout_index")
+_NOT_FIELDS = ("response", "reward", "_ng_task_index", "_ng_rollout_index")
 
 
 class _Row(msgspec.Struct):
@@ -59,15 +62,14 @@ class AgentProtocol:
         return encode_body(body, task)
 
     def parse(self, body: bytes) -> Reply:
-        data = _read_row(body)
-        reward = _reward(data)
-        response = data.get("response")
-        if not isinstance(response, dict):
-            keys = one_line(", ".join(data), 200) or "none"
-            raise ReplyError(f"the agent's row has no response; its keys: {keys}", failure_class="wrong_shape")
-        fields = {name: value for name, value in data.items() if name not in _NOT_FIELDS}
-        raw = one_json_line(bytes(_READ_ROW.decode(body).response))
-        return read_response(response, raw, reward, fields)
+        """Raises also for a row that marks itself as failed, or whose reward is no finite number; the error's
+        `reply` is then the agent's row: many turns may have been paid for."""
+        data = _read_json(body)
+        try:
+            return _read_row(data, body)
+        except ReplyError as error:
+            error.reply = one_json_line(body)
+            raise
 
     def parse_samples(self, body: bytes) -> list[Reply]:
         return [self.parse(body)]
@@ -103,20 +105,30 @@ def _add_extra_body(params: JsonObject, extra: JsonObject, given: Mapping[str, A
         params.pop("metadata", None)
 
 
-def _read_row(body: bytes) -> JsonObject:
-    """The agent's row. Raises ReplyError, also for a row that marks itself as failed: a failure, never a zero."""
+def _read_json(body: bytes) -> JsonObject:
     try:
-        data = read_object(body)
+        return read_object(body)
     except ReplyError as error:
         if error.failure_class == "not_json" and _has_bare_nan(body):
             raise ReplyError("the agent's row holds NaN or Infinity", failure_class="bad_reward") from error
         raise
+
+
+def _read_row(data: JsonObject, body: bytes) -> Reply:
+    """The Reply in an agent's row. Raises ReplyError for one that marks itself as failed: a failure, never a zero."""
     if data.get("_ng_failure_class"):
         failure = one_line(str(data["_ng_failure_class"]), 60)
         failed = ReplyError(f"the agent marked its row as failed: {failure}", failure_class=failure)
         failed.retryable = not data.get("_ng_failure_terminal")
         raise failed
-    return data
+    reward = _reward(data)
+    response = data.get("response")
+    if not isinstance(response, dict):
+        keys = one_line(", ".join(data), 200) or "none"
+        raise ReplyError(f"the agent's row has no response; its keys: {keys}", failure_class="wrong_shape")
+    fields = {name: value for name, value in data.items() if name not in _NOT_FIELDS}
+    raw = one_json_line(bytes(_READ_ROW.decode(body).response))
+    return read_response(response, raw, reward, fields)
 
 
 def _reward(data: JsonObject) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from collector.errors import ReplyError, VerifierError
+from collector.records.requests import adds_nothing
 from collector.records.rows import JsonObject, Reply, Task, Verdict
 from collector.records.splice import Spliced, once_per_row, split_at
 
@@ -156,6 +157,8 @@ def _add_fields(row: JsonObject, fields: Mapping[str, Any], task: Task) -> None:
     """A verifier's or agent's own fields; those whose name is taken, by another value, go to `reply_fields`."""
     source = task.row.fields
     for name, value in fields.items():
+        if name == "responses_create_params" and adds_nothing(value, {"input": task.row.input, **task.params}):
+            continue
         if name not in row and name not in source and name not in RESERVED:
             row[name] = value
             continue
