@@ -118,7 +118,7 @@ class Outcomes:
             attempt=number,
             endpoint=endpoint,
             final=final,
-            response=None if reply is None else reply.raw,
+            response=error.reply if reply is None else reply.raw,
         )
         self.delivery.failure(line)
         if not final:
