@@ -25,6 +25,7 @@ from collector.settings import CollectSettings
 
 __all__ = ["Inventory", "check_rows", "read_rows", "rows_of"]
 
+_PLAIN = {"role", "content"}
 _LEVELS_AROUND = 12
 """Levels that a request or a rollout puts around a part of the row, with some to spare."""
 _WRITABLE_DEPTH = 254 - _LEVELS_AROUND
@@ -120,8 +121,12 @@ def _parse_row(line: Line, task_index: int, wording: Wording | None) -> PromptRo
 
 
 def _messages(prompt: list[Any] | str, instructions: str | None) -> list[Message]:
-    if isinstance(prompt, str) and not instructions:  # the commonest row, and the cheapest
-        return [{"role": "user", "content": prompt}]
+    """The prompt in Chat form. The commonest prompts need no conversion: a string, or messages of a role and a text."""
+    if not instructions:
+        if isinstance(prompt, str):
+            return [{"role": "user", "content": prompt}]
+        if all(item.keys() == _PLAIN and isinstance(item["content"], str) for item in prompt):
+            return prompt
     return prompt_messages(prompt, instructions)
 
 

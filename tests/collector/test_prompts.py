@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.errors import InputError
 from collector.prompts import check_rows, read_rows, repeat_rows
+from collector.records.messages import prompt_messages
 from collector.settings import CollectSettings
 
 
@@ -51,6 +55,22 @@ def test_three_forms_of_one_prompt_have_one_identity_and_keep_their_fields(tmp_p
     assert rows[0].params == {"temperature": 0.5}
     assert rows[2].params == {"temperature": 0.7, "max_output_tokens": 9}
     assert rows[2].fields["answer"] == 4
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"role": st.sampled_from(["system", "user", "assistant", "tool"]), "content": st.text() | st.none()},
+            optional={"type": st.just("message"), "name": st.text(max_size=3), "id": st.text(max_size=3)},
+        ),
+        min_size=1,
+    )
+)
+def test_the_short_way_to_messages_is_the_long_way(messages: list[dict[str, Any]]) -> None:
+    """Rows whose messages need no conversion have the messages, and so the identity, that the conversion gives."""
+    with tempfile.TemporaryDirectory() as folder:
+        (row,) = read_rows(write(Path(folder) / "in.jsonl", {"messages": messages}))
+    assert row.messages == prompt_messages(messages)
 
 
 def test_rows_repeat_in_aabbcc_order_with_distinct_stable_seeds(tmp_path: Path) -> None:
