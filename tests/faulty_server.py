@@ -90,8 +90,14 @@ class FaultyServer:
         self.connections = 0
         self.heard = asyncio.Event()
         """Set when the first request is in."""
+        self.met = asyncio.Event()
+        """Set when the first connection stands, heard or not."""
+        self.left = asyncio.Event()
+        """Set when a connection has ended."""
         self.on_connection = b""
         """Said on every new connection before anything is heard."""
+        self.on_head = b""
+        """Said when a request's head is heard; its body is never read then."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -116,9 +122,15 @@ class FaultyServer:
         self._tasks.add(task)
         connection = self.connections
         self.connections += 1
+        self.met.set()
         writer.write(self.on_connection)
         try:
             while not writer.is_closing():
+                if self.on_head:
+                    await reader.readuntil(b"\r\n\r\n")
+                    writer.write(self.on_head)
+                    await writer.drain()
+                    await asyncio.Event().wait()
                 exchange = await _hear(reader, writer, connection)
                 self.requests.append(exchange)
                 self.heard.set()
@@ -129,6 +141,7 @@ class FaultyServer:
             pass
         finally:
             self._tasks.discard(task)
+            self.left.set()
             writer.transport.abort()
 
 

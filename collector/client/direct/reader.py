@@ -14,7 +14,10 @@ from collector.client.wire import NoHttpError, RawHeaders, WireReply
 __all__ = ["MAX_HEAD_BYTES", "ReplyReader"]
 
 MAX_HEAD_BYTES = 64 * 2**10
-"""Status line, headers and interim replies together; servers themselves take 8 to 64 KiB."""
+"""Status line, headers and interim replies together, or trailers; servers themselves take 8 to 64 KiB."""
+_MOST_CHUNKS = 256
+"""Chunks of two bytes each would take thirty times their size, kept one by one."""
+_LONG_HEAD = f"more than {MAX_HEAD_BYTES} bytes of headers"
 
 
 class ReplyReader:
@@ -35,11 +38,15 @@ class ReplyReader:
         self._whole = True
         self._size = 0
         self._head_size = 0
+        self._idle_size = 0
         self._chunks: list[bytes] = []
+        self._long = bytearray()
+        """What stands before the chunks, once they were many."""
         self._begin()
 
     def feed(self, data: bytes) -> bool:
         """True when the reply is there. Raises NoHttpError."""
+        size = self._size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -48,10 +55,8 @@ class ReplyReader:
             self.reusable = False  # bytes beyond the reply: nothing on this connection can be trusted
         except httptools.HttpParserUpgrade:
             raise NoHttpError("the server wants to change the protocol") from None
-        if not (self._in_body or self._done):
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD_BYTES:
-                raise NoHttpError(f"a head of more than {MAX_HEAD_BYTES} bytes")
+        if not self._done:
+            self._count_idle(len(data), self._size != size)
         return self._done
 
     def end(self) -> bool:
@@ -63,7 +68,7 @@ class ReplyReader:
     def reply(self) -> WireReply:
         """The reply, decoded. Raises httpx.DecodingError."""
         chunks = self._chunks
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body = chunks[0] if len(chunks) == 1 and not self._long else b"".join((self._long, *chunks))
         whole = self._whole
         if self._encoding:
             body, whole = decode(body, self._encoding, self._cap, whole=whole)
@@ -79,6 +84,9 @@ class ReplyReader:
         if self._in_body:
             return  # a trailer
         name = name.lower()
+        self._head_size += len(name) + len(value)
+        if self._head_size > MAX_HEAD_BYTES:
+            raise NoHttpError(_LONG_HEAD)
         if name == b"content-length":
             self._framed = True
             self._announced = int(value)
@@ -105,10 +113,13 @@ class ReplyReader:
         if self._done:
             return
         self._size += len(data)
-        self._chunks.append(data)
         if self._size > self._cap:
-            self._chunks[-1] = data[: self._cap - self._size]
+            data = data[: self._cap - self._size]
             self._stop()
+        self._chunks.append(data)
+        if len(self._chunks) == _MOST_CHUNKS:
+            self._long += b"".join(self._chunks)
+            self._chunks.clear()
 
     def on_message_complete(self) -> None:
         if self._status < 200:
@@ -116,6 +127,12 @@ class ReplyReader:
         elif not self._done:
             self._done = True
             self.reusable = self._parser.should_keep_alive()
+
+    def _count_idle(self, fed: int, grew: bool) -> None:
+        """Heads, trailers and chunk lines that go on and on bring the body no further, but fill the parser."""
+        self._idle_size = 0 if grew else self._idle_size + fed
+        if self._idle_size > MAX_HEAD_BYTES:
+            raise NoHttpError(_LONG_HEAD)
 
     def _begin(self) -> None:
         self._headers: RawHeaders = []
