@@ -57,19 +57,19 @@ async def test_answers_are_compared_as_mathematics() -> None:
 
 async def test_the_row_keeps_what_was_read() -> None:
     """`extracted_answer` is the answer's own text; None where there is none."""
-    verdict = await judge("math:field=gold", {"gold": "7"}, r"so \boxed{x^2}")
-    assert verdict.fields == {"extracted_answer": "x^2"}
-    assert (await judge("math:field=gold", {"gold": "7"}, "none")).fields == {"extracted_answer": None}
+    async with build("math:field=gold,workers=1") as verifier:
+        for text, read in ((r"so \boxed{x^2}", "x^2"), ("none", None)):
+            verdict = await verifier.verify(make_task({"gold": "7"}), make_reply(text))
+            assert verdict.fields == {"extracted_answer": read}
 
 
 async def test_precision_and_strictness_may_be_chosen() -> None:
     """`precision` is the decimal places that count; `strict=no` takes a tuple for a set and one letter for another."""
-    row = {"expected_answer": "0.333"}
-    assert (await judge("math:precision=3", row, r"\boxed{1/3}")).reward == 1.0
-    assert (await judge("math", row, r"\boxed{1/3}")).reward == 0.0
-    row = {"expected_answer": "x + 1"}
-    assert (await judge("math:strict=no", row, "$y + 1$")).reward == 1.0
-    assert (await judge("math", row, "$y + 1$")).reward == 0.0
+    cases = [("0.333", r"\boxed{1/3}"), ("x + 1", "$y + 1$")]
+    for spec, rewards in (("math:precision=3,strict=no", [1.0, 1.0]), ("math", [0.0, 0.0])):
+        async with build(spec) as verifier:
+            verdicts = [await verifier.verify(make_task({"expected_answer": e}), make_reply(t)) for e, t in cases]
+        assert [verdict.reward for verdict in verdicts] == rewards
 
 
 HARMLESS = {
@@ -93,14 +93,14 @@ async def test_hostile_replies_are_wrong_answers_and_no_more() -> None:
         assert (await verifier.verify(make_task({"expected_answer": "42"}), make_reply("42"))).reward == 1.0
 
 
-@pytest.mark.parametrize("text", [r"\boxed{9^{9^{9^9}}}", r"\boxed{99999999!}", "It is 9**9**9**9 ^ 9"])
-async def test_an_answer_that_takes_for_ever_is_a_failure_of_its_own(text: str) -> None:
+async def test_an_answer_that_takes_for_ever_is_a_failure_of_its_own() -> None:
     """Towers of powers are stopped: no reward, since whether they are right is not known; the next reply is judged."""
     async with build("math:workers=1,timeout=0.5") as verifier:
-        with pytest.raises(VerifierError, match=r"line 7: .* not done after 0\.5 seconds of CPU time") as raised:
-            await verifier.verify(make_task({"expected_answer": "42"}), make_reply(text))
-        assert raised.value.failure_class == "verifier_timeout"
-        assert not raised.value.retryable
+        for text in (r"\boxed{9^{9^{9^9}}}", r"\boxed{99999999!}", "It is 9**9**9**9 ^ 9"):
+            with pytest.raises(VerifierError, match=r"line 7: .* not done after 0\.5 seconds of CPU time") as raised:
+                await verifier.verify(make_task({"expected_answer": "42"}), make_reply(text))
+            assert raised.value.failure_class == "verifier_timeout"
+            assert not raised.value.retryable
         assert (await verifier.verify(make_task({"expected_answer": "42"}), make_reply("42"))).reward == 1.0
 
 
