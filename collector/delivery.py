@@ -6,44 +6,51 @@ What is not durable yet is bounded in bytes, so that a slow disk slows the run a
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from functools import partial
 
+from collector.errors import OutputError
 from collector.journal import Journal
+from collector.records.rows import Reply, Task, Verdict
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "Durable"]
 
 _MOST_BYTES = 16 * 2**20
 """A commit takes milliseconds, so this is gigabytes a second: only a disk that hangs ever fills it."""
+
+Durable = Callable[[Task, Reply, Verdict | None, tuple[str, ...]], None]
+"""Told of each rollout that is on disk: its task, reply, verdict and further flags."""
+_Rollout = tuple[Task, Reply, Verdict | None, tuple[str, ...]]
 
 
 class Delivery:
     """Hands over lines, one event loop's. A line always goes in; whoever may wait asks for `room` before the next.
 
-    After a disk error every call raises the journal's OutputError.
+    `durable` is called for each rollout once it is on disk, and not if it never is. After a disk error every call
+    raises the journal's OutputError.
     """
 
-    def __init__(self, journal: Journal, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, journal: Journal, durable: Durable, most_bytes: int = _MOST_BYTES) -> None:
+        self.full = False
+        """Whether more is on its way than should be."""
         self._journal = journal
+        self._durable = durable
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._under_way: deque[tuple[int, _Rollout | None]] = deque()
         self._waiters: list[asyncio.Future[None]] = []
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        journal.tell(self._landed)
 
-    @property
-    def full(self) -> bool:
-        """Whether more is on its way than should be."""
-        return self._bytes >= self._most_bytes
-
-    def rollout(self, line: bytes, durable: Callable[[], None]) -> None:
-        """Hands over a row of the rollouts file; `durable` is called once it is on disk, and not if it never is."""
-        self._bytes += len(line)
-        self._journal.submit(line).add_done_callback(partial(self._landed, len(line), durable))
+    def rollout(self, line: bytes, rollout: _Rollout) -> None:
+        """Hands over a row of the rollouts file, with what `durable` is to be told."""
+        self._journal.hand(line)
+        self._add(line, rollout)
 
     def failure(self, line: bytes) -> None:
         """Hands over a row of the failures file."""
-        self._bytes += len(line)
-        self._journal.submit_failure(line).add_done_callback(partial(self._landed, len(line), None))
+        self._journal.hand_failure(line)
+        self._add(line, None)
 
     async def room(self) -> None:
         """Returns when less is on its way than may be."""
@@ -52,12 +59,18 @@ class Delivery:
 
     async def flush(self) -> None:
         """Returns when everything handed over is durable."""
-        while self._bytes:
+        while self._under_way:
             await self._change()
 
     async def watch(self) -> None:
         """Never returns; raises OutputError as soon as the disk fails."""
         await asyncio.shield(self._broken)
+
+    def _add(self, line: bytes, rollout: _Rollout | None) -> None:
+        size = len(line)
+        self._under_way.append((size, rollout))
+        self._bytes += size
+        self.full = self._bytes >= self._most_bytes
 
     async def _change(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -66,21 +79,23 @@ class Delivery:
         if self._broken.done():
             self._broken.result()
 
-    def _landed(self, size: int, durable: Callable[[], None] | None, line: asyncio.Future[None]) -> None:
-        error = line.exception()
+    def _landed(self, count: int, error: OutputError | None) -> None:
+        """The oldest `count` lines are durable, or failed."""
         if error is not None:
-            if not self._broken.done():
-                self._broken.set_exception(error)
-                self._broken.exception()  # read, so that nothing is reported should nobody be watching any more
+            self._break(error)
             return
-        self._bytes -= size
-        if durable is not None:
-            durable()
-        if self._waiters and not self.full:
-            self._wake()
-
-    def _wake(self) -> None:
+        for _ in range(count):
+            size, rollout = self._under_way.popleft()
+            self._bytes -= size
+            if rollout is not None:
+                self._durable(*rollout)
+        self.full = self._bytes >= self._most_bytes
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _break(self, error: OutputError) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+            self._broken.exception()  # read, so that nothing is reported should nobody be watching any more

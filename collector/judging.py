@@ -21,24 +21,27 @@ from collector.verifiers import Verifier
 __all__ = ["Beside", "Judging", "most_beside"]
 
 T = TypeVar("T")
-Recorder = Callable[[VerifierError, int], None]
-"""Puts a failed try on record: what went wrong, and the number of the try, from 1."""
+Recorder = Callable[[Task, VerifierError, int, str], None]
+"""Puts a failed try on record: the task, what went wrong, the number of the try, from 1, and who gave the reply."""
 
 
 class Judging:
     """Asks the verifier for verdicts, and again where its fault may pass: on the same reply, which costs no tokens."""
 
-    def __init__(self, verifier: Verifier | None, policy: RetryPolicy, rng: random.Random, stop: StopSwitch) -> None:
+    def __init__(
+        self, verifier: Verifier | None, policy: RetryPolicy, rng: random.Random, stop: StopSwitch, record: Recorder
+    ) -> None:
         self.waits = verifier is not None and verifier.waits
         """Whether a verdict may take its time."""
         self._verifier = verifier
         self._policy = policy
         self._rng = rng
         self._stop = stop
+        self._record = record
         self._watch = ConnectionWatch(policy.dead_after)
 
-    async def verdict(self, task: Task, reply: Reply, record: Recorder) -> Verdict | None:
-        """None when nobody judges. `record` is told of each try that is followed by another.
+    async def verdict(self, task: Task, reply: Reply, endpoint: str) -> Verdict | None:
+        """None when nobody judges. Each try that is followed by another is put on record.
 
         Raises VerifierError when there is no verdict to be had for this reply, ServerError when the verifier's server
         is gone: replies without a score are spent.
@@ -55,7 +58,7 @@ class Judging:
                 delay = next_delay(self._policy, number, error, self._rng)
                 if delay is None or self._stop.thrown:
                     raise
-                record(error, number)
+                self._record(task, error, number, endpoint)
                 await self._stop.sleep(delay)
             else:
                 self._watch.replied()

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 
 from anyio.abc import TaskGroup
 
@@ -25,20 +22,13 @@ from collector.settings import CollectSettings
 from collector.stopping import StopSwitch
 from collector.verifiers import Verifier
 
-__all__ = ["Outcomes", "Replied"]
+__all__ = ["Outcomes"]
 
 _HOPELESS = 20
 """Rollouts that may fail for good before the first success: with none at all, the settings are wrong, not the luck."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replied:
-    """A reply to be judged, with what is known of it so far."""
-
-    task: Task
-    reply: Reply
-    attempt: Attempt
-    flags: tuple[str, ...]
+_Replied = tuple[Task, Reply, Attempt, tuple[str, ...]]
 
 
 class Outcomes:
@@ -59,18 +49,18 @@ class Outcomes:
         self.retries: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
         self.seen = SeenTexts(observer)
-        self.delivery = Delivery(journal)
+        self.delivery = Delivery(journal, self._landed)
         self._journal = journal
         self._observer = observer
-        self._judging = Judging(verifier, settings.retry, rng, stop)
+        self._judging = Judging(verifier, settings.retry, rng, stop, self._verifier_failed)
         self._slots = settings.num_samples_in_parallel
-        self._beside: Beside[Replied] | None = None
+        self._beside: Beside[_Replied] | None = None
         self._hopeful = len(journal.done) > 0
 
     def begin(self, group: TaskGroup) -> None:
         """Opens the place beside the generation where a verifier that waits does its work: tasks of `group`."""
         if self._judging.waits:
-            self._beside = Beside(group, self._end, most_beside(self._slots))
+            self._beside = Beside(group, self._end_one, most_beside(self._slots))
 
     @property
     def failed(self) -> int:
@@ -95,16 +85,15 @@ class Outcomes:
             await self._beside.finish()
         await self.delivery.flush()
 
-    async def replied(self, task: Task, reply: Reply, attempt: Attempt, flags: Sequence[str]) -> None:
+    async def replied(self, task: Task, reply: Reply, attempt: Attempt, flags: tuple[str, ...]) -> None:
         """The reply to a task: judged and handed to the disk, now or beside what follows."""
         if self.seen.is_repeat(task, reply.text):
             flags = (*flags, IDENTICAL)
         self.seen.end(task)
-        replied = Replied(task, reply, attempt, tuple(flags))
         if self._beside is None:
-            await self._end(replied)
+            await self._end(task, reply, attempt, flags)
         else:
-            self._beside.add(replied)
+            self._beside.add((task, reply, attempt, flags))
 
     def attempt_failed(
         self, task: Task, error: RolloutError, number: int, endpoint: str, *, final: bool, reply: Reply | None = None
@@ -134,23 +123,25 @@ class Outcomes:
                 f" stopped (every attempt stands in {self._journal.paths.failures})"
             )
 
-    async def _end(self, replied: Replied) -> None:
+    async def _end_one(self, replied: _Replied) -> None:
+        await self._end(*replied)
+
+    async def _end(self, task: Task, reply: Reply, attempt: Attempt, flags: tuple[str, ...]) -> None:
         """The judgement, and the row."""
-        task, reply, attempt = replied.task, replied.reply, replied.attempt
         try:
-            verdict = await self._judging.verdict(task, reply, partial(self._verifier_failed, replied))
-            line = encode_rollout(task, reply, verdict, attempt, replied.flags)
+            verdict = await self._judging.verdict(task, reply, attempt.endpoint)
+            line = encode_rollout(task, reply, verdict, attempt, flags)
         except RolloutError as error:
             self.attempt_failed(task, error, attempt.number, attempt.endpoint, final=True, reply=reply)
             return
         self._hopeful = True
-        self.delivery.rollout(line, partial(self._landed, replied, verdict))
+        self.delivery.rollout(line, (task, reply, verdict, flags))
 
-    def _landed(self, replied: Replied, verdict: Verdict | None) -> None:
+    def _landed(self, task: Task, reply: Reply, verdict: Verdict | None, flags: tuple[str, ...]) -> None:
         self.durable += 1
-        for flag in (*replied.reply.flags, *replied.flags):
+        for flag in (*reply.flags, *flags):
             self.flags[flag] += 1
-        self._observer.rollout(replied.task, replied.reply, verdict)
+        self._observer.rollout(task, reply, verdict)
 
-    def _verifier_failed(self, replied: Replied, error: VerifierError, number: int) -> None:
-        self.attempt_failed(replied.task, error, number, replied.attempt.endpoint, final=False)
+    def _verifier_failed(self, task: Task, error: VerifierError, number: int, endpoint: str) -> None:
+        self.attempt_failed(task, error, number, endpoint, final=False)

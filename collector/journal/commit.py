@@ -24,12 +24,20 @@ _LINGER = 0.004
 whatever its size: a run of thousands of rows a second saves most of them, one of few rows a second waits for none."""
 
 
+Landed = Callable[[int, OutputError | None], None]
+"""Told of lines that were handed in: how many of them, the oldest first, are durable now, or what they failed with."""
+
+
 class _Batch:
-    __slots__ = ("lines", "waiters")
+    """`size` lines; of them `handed` without anyone waiting."""
+
+    __slots__ = ("handed", "lines", "size", "waiters")
 
     def __init__(self) -> None:
         self.lines: dict[str, list[bytes]] = {}
         self.waiters: list[asyncio.Future[None]] = []
+        self.size = 0
+        self.handed = 0
 
 
 class GroupCommit:
@@ -49,9 +57,22 @@ class GroupCommit:
         self._running = False
         self._idle: asyncio.Future[None] | None = None
         self._error: str | None = None
+        self.landed: Landed | None = None
+        """Called for what was handed in, once for each commit: a future for each line would cost more than its
+        writing."""
 
     def submit(self, name: str, line: bytes) -> asyncio.Future[None]:
         """A future that is done when `line` is durable. Cancelling it does not take the line back."""
+        batch = self._put(name, line)
+        waiter = self._loop.create_future()
+        batch.waiters.append(waiter)
+        return waiter
+
+    def hand(self, name: str, line: bytes) -> None:
+        """As `submit`, for a line that nobody waits for: `landed` is told. Lines land in the order of their handing."""
+        self._put(name, line).handed += 1
+
+    def _put(self, name: str, line: bytes) -> _Batch:
         if self._error is not None:
             raise OutputError(self._error)
         batch = self._batch
@@ -59,12 +80,11 @@ class GroupCommit:
         if lines is None:
             lines = batch.lines[name] = []
         lines.append(line)
-        waiter = self._loop.create_future()
-        batch.waiters.append(waiter)
+        batch.size += 1
         if not self._running:
             self._running = True
             self._loop.call_soon(self._begin)  # not at once: whoever else is ready to append comes along
-        return waiter
+        return batch
 
     async def drain(self) -> None:
         """Returns when nothing is being written and nothing waits to be."""
@@ -115,9 +135,11 @@ class GroupCommit:
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if not self._batch.waiters:
+        if batch.handed and self.landed is not None:
+            self.landed(batch.handed, None)
+        if not self._batch.size:
             self._rest()
-        elif len(batch.waiters) >= _CROWD and self._idle is None:
+        elif batch.size >= _CROWD and self._idle is None:
             self._loop.call_later(_LINGER, self._begin)
         else:
             self._begin()
@@ -129,7 +151,10 @@ class GroupCommit:
         for waiter in (*batch.waiters, *self._batch.waiters):
             if not waiter.done():
                 waiter.set_exception(OutputError(self._error))
+        handed = batch.handed + self._batch.handed
         self._batch = _Batch()
+        if handed and self.landed is not None:
+            self.landed(handed, OutputError(self._error))
         self._rest()
 
     def _rest(self) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from collector.errors import PairmillError
 from collector.journal.appendfile import AppendFile
-from collector.journal.commit import GroupCommit
+from collector.journal.commit import GroupCommit, Landed
 from collector.journal.disk import DISK, Disk
 from collector.journal.keys import KeySet
 from collector.journal.lock import hold_lock
@@ -102,19 +102,26 @@ class Journal:
         A caller that is cancelled while it waits does not take its row back: it may be there on resume. Raises
         OutputError when the disk fails, now and for every later row; nothing acknowledged before is lost.
         """
-        await self.submit(line)
+        await self._submit(self._rows_name, line)
 
     async def append_failure(self, line: bytes) -> None:
         """As `append`, for a row of the failures file; goes out in the same commit."""
-        await self.submit_failure(line)
+        await self._submit(self._failures_name, line)
 
-    def submit(self, line: bytes) -> asyncio.Future[None]:
-        """As `append`, without waiting: a future that is done when `line` is durable, or has failed."""
-        return self._submit(self._rows_name, line)
+    def tell(self, landed: Landed) -> None:
+        """`landed` is called, in the event loop, whenever lines that were handed in are durable, or have failed."""
+        self._commit.landed = landed
 
-    def submit_failure(self, line: bytes) -> asyncio.Future[None]:
-        """As `append_failure`, without waiting."""
-        return self._submit(self._failures_name, line)
+    def hand(self, line: bytes) -> None:
+        """As `append`, without waiting: who was given to `tell` is told when it is durable. Lines handed in, of either
+        file, land in their order. Raises OutputError at once when the disk has failed before."""
+        self._check(self._rows_name, line)
+        self._commit.hand(self._rows_name, line)
+
+    def hand_failure(self, line: bytes) -> None:
+        """As `hand`, for a row of the failures file."""
+        self._check(self._failures_name, line)
+        self._commit.hand(self._failures_name, line)
 
     async def close(self, state: RunState = "interrupted", counts: Mapping[str, Any] | None = None) -> None:
         """Waits for what is being written, closes the files and writes the run file; then only `seal` may follow.
@@ -165,11 +172,14 @@ class Journal:
             pass
 
     def _submit(self, name: str, line: bytes) -> asyncio.Future[None]:
+        self._check(name, line)
+        return self._commit.submit(name, line)
+
+    def _check(self, name: str, line: bytes) -> None:
         if self._closed:
             raise RuntimeError(f"{name}: the journal is closed; nothing can be appended to it")
         if not line or line.find(b"\n") != len(line) - 1:
             raise ValueError(f"a row must be one line that ends in a newline, not {line[:80]!r}")
-        return self._commit.submit(name, line)
 
     async def _record(self, state: RunState, counts: Mapping[str, Any]) -> None:
         finished = None if state in ("running", "collected") else now()
