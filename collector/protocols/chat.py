@@ -6,7 +6,8 @@ from collector.errors import ReplyError
 from collector.protocols.bodies import request_frame, seeded_body
 from collector.protocols.choices import parse_choices, parse_first_choice
 from collector.protocols.params import to_chat_params
-from collector.protocols.replies import make_reply, plain_reply, plain_text, read_usage
+from collector.protocols.plain import plain_reply, text_of_message
+from collector.protocols.replies import make_reply, read_usage
 from collector.records.messages import messages_from_items, prompt_messages
 from collector.records.rows import JsonObject, Message, Reply, Task
 from collector.settings import CollectSettings
@@ -45,7 +46,7 @@ def _read_choice(
     if not isinstance(message, dict):
         raise ReplyError("the reply's choice has no message", failure_class="wrong_shape")
     finish_reason, usage = choice.get("finish_reason"), read_usage(data.get("usage"))
-    text = plain_text(message)
+    text = text_of_message(message)
     if text is not None:
         return plain_reply(raw, text, finish_reason=finish_reason, usage=usage, odd=odd, samples=samples)
     return make_reply(

@@ -6,7 +6,8 @@ from collector.errors import ReplyError, RequestError
 from collector.protocols.bodies import request_frame, seeded_body
 from collector.protocols.choices import parse_choices, parse_first_choice
 from collector.protocols.params import to_chat_params
-from collector.protocols.replies import plain_reply, read_usage
+from collector.protocols.plain import plain_reply
+from collector.protocols.replies import read_usage
 from collector.records.rows import JsonObject, Reply, Task
 from collector.settings import CollectSettings
 

@@ -10,10 +10,10 @@ import orjson
 
 from collector.errors import ReplyError
 from collector.protocols.server_text import error_text, one_line
-from collector.records.messages import EMPTY_WHEN_UNUSED, final_text
+from collector.records.messages import final_text
 from collector.records.rows import JsonObject, Message, Reply, Usage
 
-__all__ = ["make_reply", "one_json_line", "plain_reply", "plain_text", "read_object", "read_usage"]
+__all__ = ["cut_flags", "make_reply", "one_json_line", "read_object", "read_usage"]
 
 _MOST_TOKENS = 2**53
 """Larger counts are nonsense, and their sum might be no 64-bit number, which JSON could not carry."""
@@ -51,6 +51,8 @@ def read_usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     asked, said = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if asked is None and said is None:
+        asked, said = usage.get("input_tokens"), usage.get("output_tokens")
     if type(asked) is int and type(said) is int and 0 <= asked <= _MOST_TOKENS and 0 <= said <= _MOST_TOKENS:
         return Usage(asked, said)  # the everyday case, which the general one below would read alike
     given = _count(usage, "prompt_tokens", "input_tokens"), _count(usage, "completion_tokens", "output_tokens")
@@ -65,34 +67,6 @@ def _count(usage: JsonObject, *names: str) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS:
             return value
     return None
-
-
-def plain_text(message: JsonObject) -> str | None:
-    """The text of an assistant's message that says nothing else: the everyday case. None for any other message, which
-    is to be read by the rules of `collector.records.messages`; they would give a plain one's text alike."""
-    content = message.get("content")
-    if type(content) is not str:
-        return None
-    for name, value in message.items():
-        if (value is None and name != "role") or name == "content":
-            continue
-        if (name == "role" and value == "assistant") or (value == [] and name in EMPTY_WHEN_UNUSED):
-            continue
-        return None
-    return content
-
-
-def plain_reply(
-    raw: bytes, text: str, *, finish_reason: str | None, usage: Usage | None, odd: Sequence[str] = (), samples: int = 1
-) -> Reply:
-    """What `make_reply` gives for one assistant message of nothing but `text`."""
-    flags = tuple(odd)
-    if finish_reason != "stop":
-        flags = (*_cut(finish_reason), *flags)
-    if not text or text.isspace():
-        flags = ("empty", *flags)
-    output: list[Message] = [{"role": "assistant", "content": text}]
-    return Reply(raw, output, text, finish_reason, usage, flags, samples=samples)
 
 
 def make_reply(
@@ -111,7 +85,7 @@ def make_reply(
     calls = any(message.get("tool_calls") or message.get("function_call") for message in output)
     flags = {
         "empty": not text.strip() and not calls,
-        **dict.fromkeys(_cut(finish_reason), True),
+        **dict.fromkeys(cut_flags(finish_reason), True),
         "refusal": any(message.get("refusal") for message in output),
         "tool_calls": calls,
         "reasoning": any(message.get("reasoning_content") or message.get("reasoning") for message in output),
@@ -129,7 +103,7 @@ def make_reply(
     )
 
 
-def _cut(finish_reason: object) -> tuple[str, ...]:
+def cut_flags(finish_reason: object) -> tuple[str, ...]:
     """The flag of a text that did not end by itself: the server may put anything there, a list even."""
     if finish_reason == "length":
         return ("truncated",)

@@ -8,6 +8,7 @@ from collector.errors import ReplyError
 from collector.protocols.bodies import request_frame, seeded_body
 from collector.protocols.items import responses_input
 from collector.protocols.params import to_responses_params
+from collector.protocols.plain import plain_reply, text_of_items
 from collector.protocols.replies import make_reply, one_json_line, read_object, read_usage
 from collector.protocols.server_text import one_line
 from collector.records.messages import messages_from_items
@@ -54,8 +55,12 @@ def read_response(data: JsonObject, raw: bytes, reward: float | None = None, fie
     if not isinstance(items, list):
         keys = one_line(", ".join(data), 200) or "none"
         raise ReplyError(f"the response has no output list; its keys: {keys}", failure_class="wrong_shape")
-    output = messages_from_items(items)
     usage = read_usage(data.get("usage"))
+    text = text_of_items(items)
+    if text is not None:
+        finish_reason = _finish_reason(data, [], usage)
+        return plain_reply(raw, text, finish_reason=finish_reason, usage=usage, reward=reward, fields=fields)
+    output = messages_from_items(items)
     finish_reason = _finish_reason(data, output, usage)
     return make_reply(raw, output, finish_reason=finish_reason, usage=usage, reward=reward, fields=fields)
 

@@ -24,17 +24,26 @@ def adds_nothing(told: Any, asked: JsonObject) -> bool:
     additions; a prompt is the same when its messages are."""
     if not isinstance(told, dict):
         return False
-    asked = {name: _bare(value) for name, value in asked.items()}
-    for name in _LIMITS:
-        asked.setdefault("max_output_tokens", asked.get(name))
     for name, value in told.items():
-        value = _bare(value)
-        if name == "metadata" and isinstance(value, dict):
-            value.pop("extra_body", None)
-        if name in ("model", "input") or value is None or value == asked.get(name) or value == _DEFAULTS.get(name):
+        if name in ("model", "input") or value is None or value == _DEFAULTS.get(name) or value == asked.get(name):
             continue
-        return False
-    return "input" not in told or _messages(told["input"]) == _messages(asked["input"])
+        if not _same(name, _bare(value), asked):
+            return False
+    return (
+        "input" not in told or told["input"] == asked["input"] or _messages(told["input"]) == _messages(asked["input"])
+    )
+
+
+def _same(name: str, value: Any, asked: JsonObject) -> bool:
+    """Whether a parameter that looks different says the same; `value` is without its nulls."""
+    if name == "max_output_tokens":
+        return value in [asked.get(limit) for limit in _LIMITS]
+    ours = _bare(asked.get(name))
+    if name == "metadata":
+        for metadata in (value, ours):
+            if isinstance(metadata, dict):
+                metadata.pop("extra_body", None)
+    return bool(value == ours or value == _DEFAULTS.get(name))
 
 
 def _bare(value: Any, depth: int = 0) -> Any:

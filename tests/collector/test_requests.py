@@ -13,7 +13,13 @@ from collector.records.rows import Reply
 from tests.collector.test_protocols import task
 from tests.collector.test_rollouts import ATTEMPT
 
-ASKED = {"input": "hi", "temperature": 0.5, "max_tokens": 9, "tools": [{"type": "function", "name": "f"}]}
+ASKED: dict[str, Any] = {
+    "input": "hi",
+    "temperature": 0.5,
+    "max_tokens": 9,
+    "tools": [{"type": "function", "name": "f"}],
+}
+ASKED["metadata"] = {"extra_body": '{"top_k": 1}', "ours": "x"}
 TOOLS = [{"type": "function", "name": "f", "strict": None}]
 
 
@@ -28,6 +34,7 @@ TOOLS = [{"type": "function", "name": "f", "strict": None}]
         ({"temperature": 0.5, "max_output_tokens": 9, "tools": TOOLS, "model": "m"}, True),
         ({"metadata": {"extra_body": '{"seed": 7}'}}, True),
         ({"metadata": {"extra_body": "{}", "theirs": "x"}}, False),
+        ({"metadata": {"extra_body": "{}", "ours": "x"}}, True),
         ({"temperature": 0.7}, False),
         ({"tools": [{"type": "function", "name": "g"}]}, False),
         ({"top_p": 0.9}, False),

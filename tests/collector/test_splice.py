@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from collector.errors import ReplyError, RequestError
 from collector.protocols import get_protocol
 from collector.protocols.params import to_chat_params, to_responses_params
-from collector.protocols.replies import make_reply, plain_reply, plain_text
+from collector.protocols.plain import plain_reply, text_of_items, text_of_message
+from collector.protocols.replies import make_reply
 from collector.records.messages import messages_from_items
 from collector.records.rollouts import RESERVED, Attempt, encode_rollout
 from collector.records.rows import JsonObject, Reply, Task, Usage, Verdict
@@ -141,13 +142,30 @@ PARTS = (
 )
 def test_a_plain_message_reads_alike_by_the_short_way_and_the_long(message: JsonObject, finish_reason: Any) -> None:
     """Whatever the short way takes for plain text is just that by the rules for all messages."""
-    text = plain_text(message)
+    text = text_of_message(message)
     output = messages_from_items([{"role": "assistant", **message}])
     long = make_reply(b"{}", output, finish_reason=finish_reason, usage=None, odd=("extra_choices",), samples=2)
     if text is None:
         return
     assert long == plain_reply(b"{}", text, finish_reason=finish_reason, usage=None, odd=("extra_choices",), samples=2)
     assert list(long.output[0]) == ["role", "content"]
+
+
+ITEMS = st.lists(st.dictionaries(KEYS | st.just("status"), PARTS | st.just("completed"), max_size=4), max_size=2)
+TEXT_PARTS = st.fixed_dictionaries({"type": st.sampled_from(["output_text", "refusal"])}, optional={"text": PARTS})
+MESSAGE_ITEMS = st.fixed_dictionaries(
+    {"type": st.just("message"), "role": st.sampled_from(["assistant", "user"])},
+    optional={"content": st.lists(TEXT_PARTS, max_size=2) | PARTS, "status": PARTS, "refusal": PARTS, "id": PARTS},
+)
+
+
+@given(items=ITEMS | st.lists(MESSAGE_ITEMS, max_size=2))
+def test_plain_items_read_alike_by_the_short_way_and_the_long(items: list[JsonObject]) -> None:
+    """The same for Responses."""
+    text = text_of_items(items)
+    if text is not None:
+        long = make_reply(b"{}", messages_from_items(items), finish_reason="length", usage=None)
+        assert long == plain_reply(b"{}", text, finish_reason="length", usage=None)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +179,14 @@ def test_a_plain_message_reads_alike_by_the_short_way_and_the_long(message: Json
 )
 def test_everyday_messages_take_the_short_way(message: JsonObject) -> None:
     """OpenAI's, vLLM's, the embedded server's, and the barest one."""
-    assert plain_text(message) == "x"
+    assert text_of_message(message) == "x"
+
+
+def test_an_everyday_response_takes_the_short_way() -> None:
+    """OpenAI's, vLLM's, and that of NeMo Gym's model servers."""
+    part: JsonObject = {"type": "output_text", "text": "x", "annotations": [], "logprobs": None}
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    assert text_of_items([item]) == "x"
 
 
 COUNTS = st.integers(-2, 5) | st.just(2**60) | st.none() | st.booleans() | st.text(max_size=1)
