@@ -1,10 +1,11 @@
-"""The journal against a model of two lists: append, crash at any byte, heal, resume, seal, in any order."""
+"""The journal against a model of lists: append, tear, crash, die inside any call, heal, resume, seal, in any order."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -13,57 +14,140 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from collector.errors import OutputError
-from collector.journal import StreamPaths
+from collector.journal import SealResult, StreamPaths
 from collector.journal.disk import Disk
 from collector.journal.incomplete import unmark
 from tests.journal.helpers import FaultyDisk, Key, QuickDisk, opened, row
 
+Row = tuple[Key, bytes]
+
 _TASKS, _REPEATS = 3, 2
+_ALL = [(task, repeat) for task in range(_TASKS) for repeat in range(_REPEATS)]
 _DISK = QuickDisk()
 _Keys = st.lists(st.tuples(st.integers(0, _TASKS - 1), st.integers(0, _REPEATS - 1)), max_size=5)
 
 
+class _Killed(BaseException):
+    """The process is gone: nothing after this runs, and no tidying up."""
+
+
+class MortalDisk(FaultyDisk):
+    """Dies inside its `fail_at`th call: before it, or, with `after`, when it is done or half done (a write). From then
+    on every call dies, so that no code on the way out can mend anything."""
+
+    def __init__(self, fail_at: int, *, after: bool) -> None:
+        super().__init__(fail_at)
+        self.after = after
+
+    def _step(self, name: str) -> None:
+        self.calls += 1
+        if self.calls > self.fail_at or (self.calls == self.fail_at and not self.after):
+            raise _Killed
+
+    def _die_if_due(self) -> None:
+        if self.reached:
+            raise _Killed
+
+    def open(self, path: Path, flags: int) -> int:
+        fd = super().open(path, flags)
+        self._die_if_due()
+        return fd
+
+    def write(self, fd: int, data: bytes | memoryview, offset: int) -> int:
+        count = super().write(fd, data, offset)
+        self._die_if_due()
+        return count
+
+    def truncate(self, fd: int, size: int) -> None:
+        super().truncate(fd, size)
+        self._die_if_due()
+
+    def replace(self, source: Path, target: Path) -> None:
+        super().replace(source, target)
+        self._die_if_due()
+
+    def unlink(self, path: Path) -> None:
+        super().unlink(path)
+        self._die_if_due()
+
+
 class JournalMachine(RuleBasedStateMachine):
-    """`journal` is what stands in the rollouts file, `aside` in the incomplete one, each as (key, line)."""
+    """`journal` is what stands in the rollouts file, `aside` in the incomplete one, each as (key, line); `failures`
+    the lines of the failures file."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.paths = StreamPaths.for_output(self.folder / "rollouts.jsonl")
-        self.journal: list[tuple[Key, bytes]] = []
-        self.aside: list[tuple[Key, bytes]] = []
+        self.journal: list[Row] = []
+        self.aside: list[Row] = []
+        self.failures: list[bytes] = []
         self.made = 0
 
     def teardown(self) -> None:
+        """Whatever happened: a last run that is left alone completes the output, with the first durable row of each
+        key."""
+        known = self._known()
+        asyncio.run(self._resume(self._lines([key for key in _ALL if key not in known]), seal=True))
+        sealed = self._rows(self.paths.rollouts)
+        assert [key for key, _ in sealed] == _ALL
+        assert all(dict(sealed)[key] == line for key, line in known.items())
+        left = {path.name for path in self.folder.iterdir()} - {self.paths.failures.name}
+        assert left == {self.paths.rollouts.name, self.paths.run.name}
         shutil.rmtree(self.folder)
 
     @rule(keys=_Keys)
     def run(self, keys: list[Key]) -> None:
         """A run that appends rows, duplicates among them, and is killed before its seal."""
-        lines = self._lines(keys)
-        asyncio.run(self._resume(lines))
+        asyncio.run(self._resume(self._lines(keys)))
 
     @rule(keys=_Keys)
     def run_and_seal(self, keys: list[Key]) -> None:
-        lines = self._lines(keys)
-        asyncio.run(self._resume(lines, seal=True))
-        self._seal_model()
+        result = asyncio.run(self._resume(self._lines(keys), seal=True))
+        assert result is not None
+        self._seal_model(result)
 
-    @rule(keys=_Keys, call=st.integers(1, 40))
+    @rule(keys=_Keys, call=st.integers(1, 45))
     def run_and_seal_on_a_bad_disk(self, keys: list[Key], call: int) -> None:
         """The disk fails somewhere, the run stops; another one, in order, must find all that was acknowledged."""
-        lines = self._lines(keys)
         try:
-            asyncio.run(self._resume(lines, seal=True, disk=FaultyDisk(call)))
+            asyncio.run(self._resume(self._lines(keys), seal=True, disk=FaultyDisk(call)))
         except OutputError:
             asyncio.run(self._resume([]))
         else:
             self._seal_model()
 
+    @rule(keys=_Keys, call=st.integers(1, 45), after=st.booleans())
+    def die_inside_a_call(self, keys: list[Key], call: int, after: bool) -> None:
+        """Killed while opening, healing, taking back, appending or sealing; what stands then is found by the next."""
+        try:
+            asyncio.run(self._resume(self._lines(keys), seal=True, disk=MortalDisk(call, after=after)))
+        except (OutputError, _Killed):
+            pass
+        else:
+            self._seal_model()
+
+    @rule(key=st.sampled_from(_ALL), kept=st.integers(0, 10**6), zeros=st.booleans())
+    def tear(self, key: Key, kept: int, zeros: bool) -> None:
+        """A write was under way: a part of a row, a whole one without or with its newline, or zeros stand at the end.
+        A whole row is durable, though nobody was told."""
+        if not self.paths.run.exists():
+            return
+        ((_, line),) = self._lines([key])
+        part = b"\0" * kept if zeros else line[: kept % (len(line) + 1)]
+        if zeros and kept > 10**4:
+            part = b"\0" * 8192
+        for path in (self.paths.rollouts, self.paths.failures):
+            with path.open("ab") as file:
+                file.write(part)
+        if part == line:
+            self.journal.append((key, line))
+            self.failures.append(line)
+
     @precondition(lambda self: not self.aside)
     @rule(data=st.data())
-    def crash(self, data: st.DataObject) -> None:
-        """The file ends at any byte: rows beyond it are gone, and half a row with them."""
+    def lose_the_end(self, data: st.DataObject) -> None:
+        """Power was lost before a sync: the file ends at any byte; rows beyond it are gone, with them half a row."""
         content = self.paths.rollouts.read_bytes() if self.paths.rollouts.exists() else b""
         size = data.draw(st.integers(0, len(content)))
         if content:
@@ -76,37 +160,36 @@ class JournalMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_on_disk_is_what_the_model_has(self) -> None:
-        content = self.paths.rollouts.read_bytes() if self.paths.rollouts.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        assert whole == b"".join(line for _, line in self.journal)
-        beside = self.paths.incomplete.read_bytes().splitlines() if self.paths.incomplete.exists() else []
-        assert [unmark(line) + b"\n" for line in beside] == [line for _, line in self.aside]
+        assert self._rows(self.paths.rollouts) == self.journal
+        assert self._rows(self.paths.incomplete) == self.aside
+        assert self._read(self.paths.failures) == self.failures
 
-    def _lines(self, keys: list[Key]) -> list[tuple[Key, bytes]]:
+    def _known(self) -> dict[Key, bytes]:
+        """The row of each key that counts: the first durable one."""
+        return dict(reversed(self.journal + self.aside))
+
+    def _lines(self, keys: Sequence[Key]) -> list[Row]:
         self.made += 1
         return [(key, row(*key, f"run {self.made} row {place}")) for place, key in enumerate(keys)]
 
-    async def _resume(
-        self,
-        lines: list[tuple[Key, bytes]],
-        *,
-        seal: bool = False,
-        disk: Disk = _DISK,
-    ) -> None:
+    async def _resume(self, lines: list[Row], *, seal: bool = False, disk: Disk = _DISK) -> SealResult | None:
         """Opens, checks `done` against the model, appends one after another, and moves the model along."""
-        known = dict(reversed(self.journal + self.aside))
+        known = self._known()
+        acknowledged: list[Row] = []
         try:
             async with opened(self.paths, resume=True, disk=disk) as journal:
                 assert len(journal.done) == len(known)
                 assert all(key in journal.done for key in known)
                 self._take_back()
                 for key, line in lines:
+                    await journal.append_failure(line)
+                    self.failures.append(line)
                     await journal.append(line)
                     self.journal.append((key, line))
-                if seal:
-                    await journal.seal(_TASKS)
-        except OutputError:
-            self._look(known, lines)
+                    acknowledged.append((key, line))
+                return await journal.seal(_TASKS) if seal else None
+        except (OutputError, _Killed):
+            self._look(known, acknowledged)
             raise
 
     def _take_back(self) -> None:
@@ -114,25 +197,38 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal += [(key, line) for key, line in self.aside if key not in there]
         self.aside = []
 
-    def _look(self, known: dict[Key, bytes], lines: list[tuple[Key, bytes]]) -> None:
-        """After a fault the layout may be any between before and after: the rows may not."""
-        appended = {key for key, line in self.journal if (key, line) in lines}
-        self.journal = [(_key(line), line) for line in self._read(self.paths.rollouts)]
-        self.aside = [(_key(line), line) for line in self._read(self.paths.incomplete)]
-        assert known.keys() | appended <= {key for key, _ in self.journal + self.aside}
+    def _look(self, known: dict[Key, bytes], acknowledged: list[Row]) -> None:
+        """After a fault the layout may be any between before and after: the rows that count may not change."""
+        failures = self._read(self.paths.failures)
+        assert failures[: len(self.failures)] == self.failures
+        self.failures = failures
+        self.journal = self._rows(self.paths.rollouts)
+        self.aside = self._rows(self.paths.incomplete)
+        found = self._known()
+        for key, line in [*known.items(), *acknowledged]:
+            expected = known.get(key) or next(line for other, line in acknowledged if other == key)
+            assert found.get(key) == expected, f"{key} was {line!r} and is {found.get(key)!r}"
+
+    def _rows(self, path: Path) -> list[Row]:
+        return [(_key(line), line) for line in self._read(path)]
 
     def _read(self, path: Path) -> list[bytes]:
-        """The whole lines: where the disk failed before the heal, a crash's torn one is still behind them."""
+        """The whole lines, as they were before a seal marked them; what a crash tore is behind them."""
         content = path.read_bytes() if path.exists() else b""
         return [unmark(line) + b"\n" for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
-    def _seal_model(self) -> None:
-        first: dict[Key, bytes] = {}
-        for key, line in self.journal:
-            first.setdefault(key, line)
+    def _seal_model(self, result: SealResult | None = None) -> None:
+        first = dict(reversed(self.journal))
         whole = [task for task in range(_TASKS) if all((task, repeat) in first for repeat in range(_REPEATS))]
+        duplicates = len(self.journal) - len(first)
         self.journal = [(key, first[key]) for key in sorted(first) if key[0] in whole]
         self.aside = [(key, first[key]) for key in sorted(first) if key[0] not in whole]
+        if result is not None:
+            begun = {key[0] for key, _ in self.aside}
+            assert (result.rows, result.groups) == (len(self.journal), len(whole))
+            assert (result.incomplete_rows, result.incomplete_groups) == (len(self.aside), len(begun))
+            assert result.missing_groups == _TASKS - len(whole) - len(begun)
+            assert result.duplicates == duplicates
 
 
 def _key(line: bytes) -> Key:
