@@ -212,6 +212,7 @@ async def test_a_verifier_that_is_gone_ends_the_run(tmp_path: Path) -> None:
 
         class Sawing(Notes):
             def rollout(self, *told: Any) -> None:
+                server.hold = 10**6  # nothing more is answered in the moment that it takes to go
                 server.take_down()
 
         settings = again(sealed, f"judge:url={server.url}/v1", num_samples_in_parallel=2)
