@@ -178,3 +178,38 @@ async def test_a_verifier_whose_server_is_gone_ends_the_run_and_one_that_comes_b
     assert {(row["failure_class"], row["final"]) for row in rows_of(result.paths.failures)} == {
         ("verifier_connect", False)
     }
+
+
+async def test_a_larger_limit_adds_prompts_and_a_smaller_one_is_refused(tmp_path: Path) -> None:
+    """A run of some prompts goes on to more of them, however it ended; one to fewer would have to drop rows."""
+    prompts(tmp_path / "in.jsonl", 10)
+    server = ModelServer()
+    with server.serving():
+        first = await collect(settings(tmp_path, server, limit=3))
+        assert (first.rollouts, server.requests) == (12, 12)
+        second = await collect(settings(tmp_path, server, limit=7, resume=True))
+        assert (second.rollouts, second.resumed, server.requests) == (28, 12, 28)
+        assert len(assert_sealed(second, 4)) == 28
+        with pytest.raises(ResumeError, match="limit: was 7, now 3"):
+            await collect(settings(tmp_path, server, limit=3, resume=True))
+        whole = await collect(settings(tmp_path, server, resume=True))
+        assert len(assert_sealed(whole, 4)) == 40
+        with pytest.raises(ResumeError, match="limit: was null, now 7"):
+            await collect(settings(tmp_path, server, limit=7, resume=True))
+    assert server.requests == 40
+
+
+async def test_a_run_goes_on_at_another_server_of_the_same_model(tmp_path: Path) -> None:
+    """A node that died takes no rollouts with it: the model is what counts. It is told, and each row names its own."""
+    prompts(tmp_path / "in.jsonl", 4)
+    first, second, other = ModelServer(always_fail="question 2"), ModelServer(), ModelServer(models=("another",))
+    with first.serving(), second.serving(), other.serving():
+        await collect(settings(tmp_path, first, replica_urls=(second.url,), num_samples_in_parallel=1))
+        first.always_fail = ""
+        with pytest.raises(ResumeError, match="model: was .*test-model.*, now .*another"):
+            await collect(settings(tmp_path, other, resume=True))
+        watching = Notes()
+        result = await collect(settings(tmp_path, second, resume=True), observer=watching)
+    assert [note for note in watching.notes if f"was served by {first.url}" in note and second.url in note]
+    assert len(assert_sealed(result, 4)) == 16
+    assert {row["endpoint"] for row in rows_of(result.paths.rollouts)} <= {first.url, second.url}

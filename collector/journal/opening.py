@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from collector.errors import OutputError, ResumeError
+from collector.journal.aside import recover, set_aside
 from collector.journal.disk import Disk, close_quietly, describe, reporting
 from collector.journal.heal import heal_tail
 from collector.journal.incomplete import absorb
@@ -25,11 +26,12 @@ _READ_ONLY = "give an --output in a folder that can be written"
 @dataclass(slots=True)
 class Opened:
     """An output ready to be appended to: the run file as it stands on disk, the rollouts there, and what the user
-    should know about how it was found."""
+    should know about how it was found. `replaces` an older one that can still be put back."""
 
     run: RunFile
     done: KeySet
     notes: list[str] = field(default_factory=list)
+    replaces: bool = False
 
 
 def make_folder(folder: Path, disk: Disk) -> None:
@@ -51,15 +53,18 @@ def prepare(paths: StreamPaths, run: RunFile, num_repeats: int, *, resume: bool,
     The run file is written before the first row and removed before the last: rows without one cannot be told apart
     from another run's, and are never touched. Raises OutputError, ResumeError, StreamError.
     """
+    back = recover(paths, disk)
     check_output(paths, resume=resume, overwrite=overwrite)
     for path in paths.scratch:
         with reporting(path, _READ_ONLY):
             disk.unlink(path)
-    if overwrite:
-        _remove(paths, disk)
-    elif resume and paths.hold_rows():
-        return _resume(paths, run, num_repeats, disk)
     opened = Opened(run, KeySet(num_repeats))
+    if overwrite:
+        opened.replaces = _replace(paths, disk)
+    elif resume and paths.hold_rows():
+        opened = _resume(paths, run, num_repeats, disk)
+        opened.notes += [back] if back else []
+        return opened
     if resume:
         opened.notes.append(f"{paths.rollouts}: nothing to resume; starting fresh")
     write_run_file(paths.run, run, disk)
@@ -67,11 +72,14 @@ def prepare(paths: StreamPaths, run: RunFile, num_repeats: int, *, resume: bool,
     return opened
 
 
-def _remove(paths: StreamPaths, disk: Disk) -> None:
+def _replace(paths: StreamPaths, disk: Disk) -> bool:
+    """Clears the way for a new run; True when the old one is kept until that has a rollout."""
     with reporting(paths.rollouts, _READ_ONLY):
+        kept = set_aside(paths, disk)
         for path in (paths.run, paths.incomplete, paths.failures, paths.rollouts):
             disk.unlink(path)
         disk.sync_folder(paths.rollouts.parent)
+    return kept
 
 
 def _resume(paths: StreamPaths, run: RunFile, num_repeats: int, disk: Disk) -> Opened:
@@ -88,6 +96,11 @@ def _resume(paths: StreamPaths, run: RunFile, num_repeats: int, disk: Disk) -> O
             " give the old ones, or another --output, or start anew with --overwrite"
         )
     opened = Opened(msgspec.structs.replace(run, started=before.started, counts=before.counts), KeySet(num_repeats))
+    if before.settings.get("endpoint") != run.settings.get("endpoint"):
+        opened.notes.append(
+            f"{run.settings['model']} was served by {before.settings.get('endpoint')} when this run began,"
+            f" and is now by {run.settings.get('endpoint')}"
+        )
     _create(paths.rollouts, disk)
     for path in (paths.rollouts, paths.failures):
         note = heal_tail(path, disk) if path.exists() else None

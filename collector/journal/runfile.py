@@ -105,14 +105,27 @@ def read_run_file(path: Path) -> RunFile | None:
 
 def settings_differences(before: RunFile, after: RunFile) -> list[str]:
     """One `name: was X, now Y` per difference that forbids to resume, names sorted, nested ones as `params.top_p`. Of
-    long texts (a prompt template) the part around their first difference is shown."""
+    long texts (a prompt template) the part around their first difference is shown.
+
+    Two differences forbid nothing. A limit that has grown adds prompts and changes none. And a model that is named is
+    the same wherever it is served: a node that died must not take its rollouts with it. An endpoint of no named model
+    (an agent's) is all that is known of what answered, and stays.
+    """
     was = {**_flat(before.settings), "input sha256": before.input.get("sha256")}
     is_now = {**_flat(after.settings), "input sha256": after.input.get("sha256")}
+    forgiven = {"limit"} if _has_grown(was.get("limit"), is_now.get("limit")) else set()
+    if was.get("model") is not None and was.get("model") == is_now.get("model"):
+        forgiven.add("endpoint")
     return [
         f"{name}: {_change(_shown(was, name), _shown(is_now, name))}"
-        for name in sorted(was.keys() | is_now.keys())
+        for name in sorted((was.keys() | is_now.keys()) - forgiven)
         if _shown(was, name) != _shown(is_now, name)
     ]
+
+
+def _has_grown(was: int | None, is_now: int | None) -> bool:
+    """Whether a limit leaves in all rows that it left in before; None leaves in all."""
+    return was is not None and (is_now is None or is_now > was)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
