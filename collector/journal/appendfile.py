@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,9 +18,11 @@ class AppendFile:
     `end` is the file's durable length in bytes: what a crash cannot take away. One writer at a time.
     """
 
-    def __init__(self, path: Path, disk: Disk) -> None:
+    def __init__(self, path: Path, disk: Disk, first_sync: Callable[[], None] | None = None) -> None:
+        """`first_sync` is called once, when the first write is durable."""
         self.path = path
         self._disk = disk
+        self._first_sync = first_sync
         new = not path.exists()
         self._fd = disk.open(path, os.O_WRONLY | os.O_CREAT)
         try:
@@ -40,6 +43,9 @@ class AppendFile:
         kernel may have dropped the pages that it could not write, and would report success for the rest."""
         self._disk.sync(self._fd)
         self.end = self._written
+        if self._first_sync is not None:
+            self._first_sync()
+            self._first_sync = None
 
     def cut(self) -> None:
         """Takes back what is not durable, as far as the disk allows, so that the file ends in a whole line."""

@@ -36,6 +36,17 @@ class Disk:
     def unlink(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for the same file."""
+        os.link(source, target)
+
+    def make_folder(self, path: Path) -> None:
+        path.mkdir()
+
+    def remove_folder(self, path: Path) -> None:
+        """Removes an empty folder."""
+        path.rmdir()
+
     def sync_folder(self, folder: Path) -> None:
         """Names created, replaced and removed in `folder` are on the device when this returns."""
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

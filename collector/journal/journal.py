@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ import msgspec
 
 from collector.errors import PairmillError
 from collector.journal.appendfile import AppendFile
+from collector.journal.aside import discard, put_back
 from collector.journal.commit import GroupCommit, Landed
 from collector.journal.disk import DISK, Disk
 from collector.journal.keys import KeySet
@@ -85,6 +86,7 @@ class Journal:
         self._rows_name = str(paths.rollouts)
         self._failures_name = str(paths.failures)
         self._closed = False
+        self._replaces = opened.replaces
 
     @property
     def rows(self) -> int:
@@ -136,6 +138,8 @@ class Journal:
             await self._commit.drain()
             self._commit.close()
             await self._record(state, {"rollouts": self.rows, "failed_attempts": self.failures, **(counts or {})})
+            if self._replaces and state != "collected":
+                await _in_thread(self._writer, partial(put_back, self.paths, self._disk))
 
     async def seal(
         self,
@@ -148,6 +152,7 @@ class Journal:
         finished. `total_tasks` is the number of prompt rows. Raises OutputError, StreamError."""
         await self.close("collected")
         with anyio.CancelScope(shield=True):
+            await _in_thread(self._writer, self._forget_replaced)
             work = partial(seal, self.paths, self._num_repeats, total_tasks, repeats_of=repeats_of, disk=self._disk)
             result = await _in_thread(self._writer, work)
             await self._record(
@@ -189,7 +194,15 @@ class Journal:
         await _in_thread(self._writer, partial(write_run_file, self.paths.run, self._run, self._disk))
 
     def _open_file(self, name: str) -> AppendFile:
-        return AppendFile(Path(name), self._disk)
+        begins = name == self._rows_name and self._replaces
+        return AppendFile(Path(name), self._disk, self._forget_replaced if begins else None)
+
+    def _forget_replaced(self) -> None:
+        """What this run overwrites is kept until here. Where the disk will not let go of it, the next run will."""
+        if self._replaces:
+            self._replaces = False
+            with suppress(OSError):
+                discard(self.paths, self._disk)
 
 
 async def _in_thread(executor: Executor, work: Callable[[], _T]) -> _T:

@@ -52,9 +52,19 @@ class StreamPaths:
         """Half-written files that a killed run may leave: they hold nothing that is not elsewhere."""
         return tuple(scratch_of(path) for path in (self.rollouts, self.incomplete, self.run))
 
+    @property
+    def overwritten(self) -> Path:
+        """The folder of what an --overwrite replaces, there until the new run has its first rollout (see `aside`)."""
+        return self.rollouts.with_name(self.rollouts.name + ".overwritten")
+
     def hold_rows(self) -> bool:
         """Whether there is anything that a fresh start would destroy."""
-        return any(_size(path) for path in (self.rollouts, self.failures, self.incomplete))
+        return any(_size(path) for path in self._rows)
+
+    @property
+    def _rows(self) -> tuple[Path, ...]:
+        saved = self.overwritten / self.rollouts.name
+        return (self.rollouts, self.incomplete, self.failures, saved)
 
 
 def scratch_of(path: Path) -> Path:
@@ -71,7 +81,7 @@ def check_output(paths: StreamPaths, *, resume: bool, overwrite: bool) -> None:
     for path in paths.all:
         _check_kind(path)
     if paths.hold_rows() and not resume and not overwrite:
-        found = next(path for path in (paths.rollouts, paths.incomplete, paths.failures) if _size(path))
+        found = next(path for path in paths._rows if _size(path))
         raise OutputError(f"{found}: exists already; go on with --resume, or start anew with --overwrite")
 
 

@@ -116,3 +116,71 @@ class FaultyDisk(QuickDisk):
     def sync_folder(self, folder: Path) -> None:
         self._step("sync_folder")
         super().sync_folder(folder)
+
+    def link(self, source: Path, target: Path) -> None:
+        self._step("link")
+        super().link(source, target)
+
+    def make_folder(self, path: Path) -> None:
+        self._step("make_folder")
+        super().make_folder(path)
+
+    def remove_folder(self, path: Path) -> None:
+        self._step("remove_folder")
+        super().remove_folder(path)
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this runs, and no tidying up."""
+
+
+class MortalDisk(FaultyDisk):
+    """Dies inside its `fail_at`th call: before it, or, with `after`, when it is done or half done (a write). From then
+    on every call dies, so that no code on the way out can mend anything."""
+
+    def __init__(self, fail_at: int, *, after: bool) -> None:
+        super().__init__(fail_at)
+        self.after = after
+
+    def _step(self, name: str) -> None:
+        self.calls += 1
+        if self.calls > self.fail_at or (self.calls == self.fail_at and not self.after):
+            raise Killed
+
+    def _die_if_due(self) -> None:
+        if self.reached:
+            raise Killed
+
+    def open(self, path: Path, flags: int) -> int:
+        fd = super().open(path, flags)
+        self._die_if_due()
+        return fd
+
+    def write(self, fd: int, data: bytes | memoryview, offset: int) -> int:
+        count = super().write(fd, data, offset)
+        self._die_if_due()
+        return count
+
+    def truncate(self, fd: int, size: int) -> None:
+        super().truncate(fd, size)
+        self._die_if_due()
+
+    def replace(self, source: Path, target: Path) -> None:
+        super().replace(source, target)
+        self._die_if_due()
+
+    def unlink(self, path: Path) -> None:
+        super().unlink(path)
+        self._die_if_due()
+
+    def link(self, source: Path, target: Path) -> None:
+        super().link(source, target)
+        self._die_if_due()
+
+    def make_folder(self, path: Path) -> None:
+        super().make_folder(path)
+        self._die_if_due()
+
+    def remove_folder(self, path: Path) -> None:
+        super().remove_folder(path)
+        self._die_if_due()

@@ -104,4 +104,6 @@ async def test_the_scenario_makes_every_kind_of_call(paths: StreamPaths) -> None
 
     await _leave_a_killed_run(paths)
     await _scenario(paths, Recorder(0))
+    async with opened(paths, overwrite=True, disk=Recorder(0)) as journal:
+        await journal.append(row(0, 0))
     assert kinds == {name for name in vars(type(DISK)) if not name.startswith("_")}

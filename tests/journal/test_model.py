@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from collector.errors import OutputError
-from collector.journal import SealResult, StreamPaths
+from collector.journal import SealResult, StreamPaths, seal
 from collector.journal.disk import Disk
 from collector.journal.incomplete import unmark
-from tests.journal.helpers import FaultyDisk, Key, QuickDisk, opened, row
+from tests.journal.helpers import FaultyDisk, Key, Killed, MortalDisk, QuickDisk, opened, row
 
 Row = tuple[Key, bytes]
 
@@ -25,50 +26,6 @@ _TASKS, _REPEATS = 3, 2
 _ALL = [(task, repeat) for task in range(_TASKS) for repeat in range(_REPEATS)]
 _DISK = QuickDisk()
 _Keys = st.lists(st.tuples(st.integers(0, _TASKS - 1), st.integers(0, _REPEATS - 1)), max_size=5)
-
-
-class _Killed(BaseException):
-    """The process is gone: nothing after this runs, and no tidying up."""
-
-
-class MortalDisk(FaultyDisk):
-    """Dies inside its `fail_at`th call: before it, or, with `after`, when it is done or half done (a write). From then
-    on every call dies, so that no code on the way out can mend anything."""
-
-    def __init__(self, fail_at: int, *, after: bool) -> None:
-        super().__init__(fail_at)
-        self.after = after
-
-    def _step(self, name: str) -> None:
-        self.calls += 1
-        if self.calls > self.fail_at or (self.calls == self.fail_at and not self.after):
-            raise _Killed
-
-    def _die_if_due(self) -> None:
-        if self.reached:
-            raise _Killed
-
-    def open(self, path: Path, flags: int) -> int:
-        fd = super().open(path, flags)
-        self._die_if_due()
-        return fd
-
-    def write(self, fd: int, data: bytes | memoryview, offset: int) -> int:
-        count = super().write(fd, data, offset)
-        self._die_if_due()
-        return count
-
-    def truncate(self, fd: int, size: int) -> None:
-        super().truncate(fd, size)
-        self._die_if_due()
-
-    def replace(self, source: Path, target: Path) -> None:
-        super().replace(source, target)
-        self._die_if_due()
-
-    def unlink(self, path: Path) -> None:
-        super().unlink(path)
-        self._die_if_due()
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -122,10 +79,31 @@ class JournalMachine(RuleBasedStateMachine):
         """Killed while opening, healing, taking back, appending or sealing; what stands then is found by the next."""
         try:
             asyncio.run(self._resume(self._lines(keys), seal=True, disk=MortalDisk(call, after=after)))
-        except (OutputError, _Killed):
+        except (OutputError, Killed):
             pass
         else:
             self._seal_model()
+
+    @rule(keys=_Keys, call=st.integers(1, 14), after=st.booleans())
+    def die_while_sealing(self, keys: list[Key], call: int, after: bool) -> None:
+        """Killed inside the nth call of the seal itself: between any two of its steps."""
+        disk = MortalDisk(sys.maxsize, after=after)
+        try:
+            asyncio.run(self._resume(self._lines(keys), seal=True, disk=disk, die_in_seal=call))
+        except (OutputError, Killed):
+            pass
+        else:
+            self._seal_model()
+
+    @precondition(lambda self: self.paths.rollouts.exists())
+    @rule()
+    def seal_alone(self) -> None:
+        """A seal without a run before it: rows beside the journal from an earlier seal are not written over."""
+        result = seal(self.paths, _REPEATS, _TASKS, disk=_DISK)
+        if result.rewritten:
+            self._take_back()
+            self._seal_model(result)
+        assert (result.rows, result.incomplete_rows) == (len(self.journal), len(self.aside))
 
     @rule(key=st.sampled_from(_ALL), kept=st.integers(0, 10**6), zeros=st.booleans())
     def tear(self, key: Key, kept: int, zeros: bool) -> None:
@@ -172,7 +150,9 @@ class JournalMachine(RuleBasedStateMachine):
         self.made += 1
         return [(key, row(*key, f"run {self.made} row {place}")) for place, key in enumerate(keys)]
 
-    async def _resume(self, lines: list[Row], *, seal: bool = False, disk: Disk = _DISK) -> SealResult | None:
+    async def _resume(
+        self, lines: list[Row], *, seal: bool = False, disk: Disk = _DISK, die_in_seal: int = 0
+    ) -> SealResult | None:
         """Opens, checks `done` against the model, appends one after another, and moves the model along."""
         known = self._known()
         acknowledged: list[Row] = []
@@ -187,8 +167,10 @@ class JournalMachine(RuleBasedStateMachine):
                     await journal.append(line)
                     self.journal.append((key, line))
                     acknowledged.append((key, line))
+                if die_in_seal and isinstance(disk, MortalDisk):
+                    disk.fail_at = disk.calls + die_in_seal
                 return await journal.seal(_TASKS) if seal else None
-        except (OutputError, _Killed):
+        except (OutputError, Killed):
             self._look(known, acknowledged)
             raise
 
