@@ -40,6 +40,8 @@ RESERVED = frozenset(
         "timing",
         "endpoint",
         "flags",
+        "previous_reward",
+        "previous_fields",
         SOURCE_FIELDS,
         REPLY_FIELDS,
     }

@@ -63,6 +63,8 @@ class Leftovers:
         self._snapshot = sources.failures
         self._origin = origin
         self._places: dict[tuple[int, int], tuple[int, int]] = {}
+        self.unread = 0
+        """Replies found that turned out to be none that their protocol reads."""
 
     def __len__(self) -> int:
         return len(self._places)
@@ -90,12 +92,27 @@ class Leftovers:
             failure = _read_failure(self._snapshot.line_at(*self._places[task.key]))
             body = bytes(failure.response)
             try:
-                # An agent's failure keeps its response alone, not the row around it.
-                reply = read_response(read_object(body), body) if protocol.name == "agent" else protocol.parse(body)
+                reply = _agents_reply(body) if protocol.name == "agent" else protocol.parse(body)
             except ReplyError:
+                self.unread += 1
                 continue
             # How long it took is not on record.
             yield Leftover(task, reply, Attempt(failure.attempt, failure.endpoint, 0.0, 0.0))
+
+
+class _AgentsRow(msgspec.Struct, gc=False):
+    response: msgspec.Raw = msgspec.Raw(b"")
+
+
+_read_agents_row = msgspec.json.Decoder(_AgentsRow).decode
+
+
+def _agents_reply(body: bytes) -> Reply:
+    """The reply in an agent's response, or in its whole row, which a failure keeps where its own reward was none."""
+    inner = bytes(_read_agents_row(body).response)
+    if inner.startswith(b"{"):
+        body = inner
+    return read_response(read_object(body), body)
 
 
 def _failures(snapshot: Snapshot) -> Iterator[tuple[tuple[int, int], _Failure]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from collector.errors import ReplyError, VerifierError
 from collector.protocols.replies import read_usage
 from collector.protocols.responses import read_response
@@ -15,7 +17,7 @@ from collector.records.identity import prompt_id_of
 from collector.records.messages import final_text, prompt_messages
 from collector.records.rollouts import RESERVED, SOURCE_FIELDS
 from collector.records.rows import JsonObject, PromptRow, Reply, Task
-from collector.reverify.splice import PREVIOUS_FIELDS, PREVIOUS_REWARD, members_of
+from collector.reverify.splice import PREVIOUS_FIELDS, PREVIOUS_REWARD
 
 __all__ = ["prompt_id_in", "rebuild_reply", "rebuild_task"]
 
@@ -25,6 +27,15 @@ _FOREIGN = frozenset({_PARAMS, "response", "reward", "reward_components", "_ng_t
 """What a row of NeMo Gym's holds besides the source row's fields."""
 _ADDED = frozenset({PREVIOUS_REWARD, PREVIOUS_FIELDS, "_incomplete"})
 """What this project's later steps add to a row."""
+
+
+class _Responding(msgspec.Struct, gc=False):
+    """The row's response, as the bytes it stands there in."""
+
+    response: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_read_response = msgspec.json.Decoder(_Responding).decode
 
 
 def rebuild_task(row: JsonObject, key: tuple[int, int], line: int) -> Task:
@@ -52,7 +63,7 @@ def rebuild_task(row: JsonObject, key: tuple[int, int], line: int) -> Task:
 def rebuild_reply(row: JsonObject, line: bytes) -> Reply:
     """The row's answer. `line` are the row's bytes. Raises VerifierError, of the class `no_answer`, for a row that
     holds none: an input, a profile, a response that failed."""
-    raw = next((member.value for member in members_of(line) if member.name == "response"), b"{}")
+    raw = bytes(_read_response(line).response)
     if not _is_ours(row):
         response = row.get("response")
         if not isinstance(response, dict):

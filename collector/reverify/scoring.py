@@ -145,7 +145,7 @@ class _Run:
             await self._work(candidates, total)
         finally:
             self.observer.ended()
-        total -= self.doubled
+        total -= self.doubled + self.leftovers.unread
         interrupted = self.stop.thrown and resumed + self.durable + self.failures.total() < total
         counts = {"failed": self.failures.total()}
         if interrupted:

@@ -32,7 +32,7 @@ from collector.verifiers.judge_score import (
     pattern_reader,
     shown_number,
 )
-from collector.verifiers.model_client import SERVER_PARAMETERS, ModelServer, server_place, whole_number
+from collector.verifiers.model_client import SERVER_PARAMETERS, ModelServer, server_place
 from collector.verifiers.spec import Parameters, read_parameters
 
 __all__ = ["JudgeVerifier", "build_judge"]
@@ -71,7 +71,9 @@ class Judgement:
 
 class JudgeVerifier(BaseVerifier):
     """The judge's score, scaled from `low` .. `high` to 0 .. 1. The score itself is the component `score`; the judge's
-    words stand in the field `name`, its tokens in `name`_usage."""
+    words stand in the field `judge`, its tokens in `judge_usage`."""
+
+    name = "judge"
 
     def __init__(
         self,
@@ -83,10 +85,8 @@ class JudgeVerifier(BaseVerifier):
         high: float,
         sampling: Sampling,
         response_format: JsonObject | None = None,
-        name: str = "judge",
         code_digest: str | None = None,
     ) -> None:
-        self.name = name
         self.code_digest = code_digest
         self._server = server
         self._prompt = prompt
@@ -123,7 +123,7 @@ class JudgeVerifier(BaseVerifier):
         texts = [_shortened(judgement.text) for judgement in judgements]
         read, written = (sum(tokens) for tokens in zip(*(one.tokens for one in judgements), strict=True))
         usage = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
-        return {self.name: texts[0] if len(texts) == 1 else texts, f"{self.name}_usage": usage}
+        return {"judge": texts[0] if len(texts) == 1 else texts, "judge_usage": usage}
 
     async def _samples(self, task: Task, question: str) -> list[Judgement]:
         if self._sampling.samples == 1:
@@ -195,7 +195,6 @@ def build_judge(rest: str, settings: CollectSettings) -> JudgeVerifier:
         high=high,
         sampling=_sampling(given, settings),
         response_format=json_schema(low, high) if style == "json" else None,
-        name=given.text("name", "judge"),
         code_digest=digest,
     )
 
@@ -210,7 +209,6 @@ _OWN_PARAMETERS = (
     "tries",
     "temperature",
     "max_tokens",
-    "name",
 )
 
 
@@ -241,9 +239,9 @@ def _reader(given: Parameters, style: str, low: float, high: float) -> ScoreRead
 def _sampling(given: Parameters, settings: CollectSettings) -> Sampling:
     return Sampling(
         temperature=None if given.text("temperature", "0") == "none" else given.number("temperature", 0.0),
-        max_tokens=None if given.text("max_tokens", "") == "none" else whole_number(given, "max_tokens", 2048),
-        samples=whole_number(given, "samples", 1),
-        tries=whole_number(given, "tries", 3),
+        max_tokens=None if given.text("max_tokens", "") == "none" else given.count("max_tokens", 2048),
+        samples=given.count("samples", 1),
+        tries=given.count("tries", 3),
         seed=settings.seed,
     )
 

@@ -57,19 +57,11 @@ def server_place(given: Parameters, settings: CollectSettings, environ: Mapping[
         verifier=given.verifier,
         url=_url(given),
         model=given.text("model", "") or None,
-        parallel=whole_number(given, "parallel", 8),
+        parallel=given.count("parallel", 8),
         seconds=given.number("timeout", settings.timeouts.total, positive=True),
         api_key=None if variable is None else environ[variable].strip(),
         key_variable=variable,
     )
-
-
-def whole_number(given: Parameters, name: str, default: int) -> int:
-    """A parameter that is 1, 2, 3, ... Raises VerifierSetupError."""
-    value = given.number(name, default, positive=True)
-    if value != int(value):
-        raise given.error(name, "give a whole number")
-    return int(value)
 
 
 class ModelServer:

@@ -131,6 +131,26 @@ async def test_replies_that_only_a_verifier_failed_on(tmp_path: Path) -> None:
     assert result.rollouts == result.tasks == 24
 
 
+@pytest.mark.parametrize("whole_row", [False, True])
+async def test_an_agents_replies_are_read_by_its_own_contract(tmp_path: Path, whole_row: bool) -> None:
+    """A failure keeps an agent's response, or its whole row where the agent's own reward was none; what holds no
+    answer is passed over."""
+    first = await rollouts(tmp_path, 12, verifier="python:tests.reverify.scorers:picky")
+    run = orjson.loads(first.paths.run.read_bytes())
+    run["settings"]["protocol"] = "agent"
+    first.paths.run.write_bytes(orjson.dumps(run))
+    response = {"output": [{"type": "message", "role": "assistant", "content": "an agent's words"}]}
+    rows = rows_of(first.paths.failures)
+    for row in rows[1:]:
+        row["response"] = {"response": response, "reward": None} if whole_row else response
+    rows[0]["response"] = {"status": "failed"}
+    first.paths.failures.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    result, _ = await rescore(first.paths.rollouts)
+    assert (result.rollouts, result.tasks) == (23, 23)
+    everything = rows_of(result.paths.rollouts) + rows_of(result.paths.incomplete)
+    assert sum(row["reward"] == len("an agent's words") for row in everything) == len(rows) - 1
+
+
 async def test_replies_whose_prompts_are_gone_are_told(tmp_path: Path) -> None:
     """Without the run's own input nobody knows what they answer: one note says how many and why."""
     first = await rollouts(tmp_path, 12, verifier="python:tests.reverify.scorers:picky")

@@ -205,7 +205,7 @@ async def test_a_template_of_the_users_own(server: ScoringServer, tmp_path: Path
     path = tmp_path / "rubric.txt"
     path.write_text("{topic} {verdicts.0} {{x}} {min}-{max}\n{reference}\n{answer}", encoding="utf-8")
     fields = {"topic": "birds", "verifier_metadata": {"verdicts": [3]}, "gold": 41}
-    await score(server, f"template={path},reference=gold,name=mine,max=9,min=-5", "{topic}", **fields)
+    await score(server, f"template={path},reference=gold,max=9,min=-5", "{topic}", **fields)
     question = server.bodies[-1]["messages"][0]["content"]
     assert question.startswith("birds 3 {x} -5-9\n<reference ")
     assert "\n41\n</reference " in question
@@ -215,6 +215,18 @@ async def test_a_template_of_the_users_own(server: ScoringServer, tmp_path: Path
     assert "'topic'" in str(verifier.check(make_row({"gold": "x"})))
     assert str(verifier.check(make_row({"topic": "x"}))).endswith("name another with reference=")
     assert verifier.code_digest != build(spec(server)).code_digest is None
+
+
+async def test_the_template_of_the_docs(server: ScoringServer, tmp_path: Path) -> None:
+    """The example of docs/verifiers.md works as it stands there, with the flags beside it."""
+    docs = (Path(__file__).parents[2] / "docs" / "verifiers.md").read_text()
+    path = tmp_path / "teacher.txt"
+    path.write_text(re.findall(r"^```text\n(.*?)^```", docs, re.DOTALL | re.MULTILINE)[0])
+    flags = re.findall(r"template=teacher.txt(\S*)", docs)[0]
+    server.say = always("Sound.\n\nScore: 2")
+    verdict = await score(server, f"template={path}{flags}", subject="physics", expected_answer="9.81")
+    assert verdict.reward == 1.0
+    assert server.bodies[-1]["messages"][0]["content"].startswith("You are a strict teacher of physics.\n\n<prompt ")
 
 
 async def test_the_built_in_question_may_show_a_reference(server: ScoringServer) -> None:
