@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from collector.errors import OutputError, ResumeError
-from collector.journal.aside import recover, set_aside
+from collector.journal.aside import put_back, recover, set_aside
 from collector.journal.disk import Disk, close_quietly, describe, reporting
 from collector.journal.heal import heal_tail
 from collector.journal.incomplete import absorb
@@ -58,17 +59,22 @@ def prepare(paths: StreamPaths, run: RunFile, num_repeats: int, *, resume: bool,
     for path in paths.scratch:
         with reporting(path, _READ_ONLY):
             disk.unlink(path)
-    opened = Opened(run, KeySet(num_repeats))
-    if overwrite:
-        opened.replaces = _replace(paths, disk)
-    elif resume and paths.hold_rows():
+    if resume and paths.hold_rows():
         opened = _resume(paths, run, num_repeats, disk)
         opened.notes += [back] if back else []
         return opened
+    opened = Opened(run, KeySet(num_repeats))
     if resume:
         opened.notes.append(f"{paths.rollouts}: nothing to resume; starting fresh")
-    write_run_file(paths.run, run, disk)
-    _create(paths.rollouts, disk)
+    try:
+        opened.replaces = overwrite and _replace(paths, disk)
+        write_run_file(paths.run, run, disk)
+        _create(paths.rollouts, disk)
+    except OutputError:
+        if paths.overwritten.exists():
+            with suppress(OutputError):  # the first error tells the story; the next opening tries again
+                put_back(paths, disk)
+        raise
     return opened
 
 

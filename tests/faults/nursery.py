@@ -146,7 +146,18 @@ def _fail_in_call(kind: str, nth: int, code: int, report: str) -> None:
 
         setattr(Disk, name, call)
 
-    for name in ("open", "write", "sync", "truncate", "replace", "unlink", "link", "make_folder", "remove_folder", "sync_folder"):
+    for name in (
+        "open",
+        "write",
+        "sync",
+        "truncate",
+        "replace",
+        "unlink",
+        "link",
+        "make_folder",
+        "remove_folder",
+        "sync_folder",
+    ):
         faulty(name)
 
 

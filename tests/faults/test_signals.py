@@ -102,6 +102,36 @@ def test_fifty_signals_at_random_moments(tmp_path: Path, pairmill: Commands) -> 
         assert_whole(output, _TASKS, done=pairmill.run(*words))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_overwrite_that_ends_before_its_first_rollout_costs_nothing(
+    tmp_path: Path, pairmill: Commands, number: signal.Signals
+) -> None:
+    """--overwrite given by mistake, and broken off: the old rollouts are there, to their last byte, and go on."""
+    output = tmp_path / "out" / "rollouts.jsonl"
+    server = ModelServer()
+    with server.serving():
+        words = collect_words(write_prompts(tmp_path / "in.jsonl", 5), output, server.url)
+        assert pairmill.run(*words).code == 0
+        before = {path.name: path.read_bytes() for path in output.parent.iterdir()}
+        server.latency = (600.0, 600.0)
+        run = pairmill.start(*words, "--overwrite", "--temperature", "0.1")
+        run.until(lambda: server.in_flight == 4)
+        run.signal(number)
+        if number == signal.SIGINT:
+            run.until(lambda: "stopping" in run.err_so_far())
+            run.signal(number)
+        assert run.wait().code == (130 if number == signal.SIGINT else -number)
+        server.latency = (0.0, 0.0)
+        asked = server.requests
+        again = pairmill.run(*words, "--resume")
+        assert "all of them there before" in again.out, again.err
+        assert server.requests == asked
+        after = {path.name: path.read_bytes() for path in output.parent.iterdir()}
+        assert after.keys() == before.keys()
+        assert after[output.name] == before[output.name]
+        server.take_down()
+
+
 @pytest.mark.parametrize("flag", ["--resume", "--overwrite"])
 def test_a_second_run_on_one_output_is_refused(tmp_path: Path, pairmill: Commands, flag: str) -> None:
     """One line names the process in the way; nothing is asked, and the first run ends as if nothing had been."""
