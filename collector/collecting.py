@@ -21,6 +21,7 @@ import httpx
 from collector.attempts import Attempts
 from collector.endpoints import Endpoints, open_endpoints
 from collector.errors import UsageError
+from collector.garbage import calm_collector
 from collector.health import Health
 from collector.journal import Journal, SealResult, StreamPaths, check_output, file_digest, open_journal
 from collector.journal.disk import DISK, Disk
@@ -164,7 +165,8 @@ class _Run:
             self.observer.note(note)
         self.observer.started(resumed, inventory.tasks)
         try:
-            await self._collect(inventory.tasks - resumed)
+            with calm_collector():
+                await self._collect(inventory.tasks - resumed)
         finally:
             self.observer.ended()
         outcomes = self.outcomes

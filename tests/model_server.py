@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -28,7 +29,11 @@ FAULTS = ("500", "429", "html", "torn", "empty")
 @dataclass
 class ModelServer:
     """`latency` in seconds (low, high); one request in `fault_every` fails; prompts holding a word of `always_fail`
-    fail every time. `fault_kinds` are taken in turn."""
+    fail every time. `fault_kinds` are taken in turn.
+
+    `busy_first` turns the first request of each prompt and seed away with a 429 and that Retry-After. `most_samples` is
+    how many choices one request may have; `one_answer` makes all answers to a prompt the same. While `hung` is set no
+    request is answered, the model list included."""
 
     latency: tuple[float, float] = (0.0, 0.0)
     fault_every: int = 0
@@ -38,6 +43,9 @@ class ModelServer:
     api_key: str | None = None
     hold: int = 0
     """Requests wait until this many are in flight at once: proves the collector's limit from below."""
+    busy_first: str | None = None
+    most_samples: int = 1
+    one_answer: bool = False
     url: str = ""
     in_flight: int = 0
     high_water: int = 0
@@ -48,10 +56,26 @@ class ModelServer:
     _rng: random.Random = field(default_factory=lambda: random.Random(7))
     _full: asyncio.Event | None = None
     _server: uvicorn.Server | None = None
+    _awake: asyncio.Event = field(default_factory=asyncio.Event)
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def __post_init__(self) -> None:
+        self._awake.set()
+
+    def hang(self) -> None:
+        """Answers no request any more, nor for the model list, though it takes them."""
+        self._awake.clear()
+
+    def wake(self) -> None:
+        """Answers again."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._awake.set)
 
     async def models_list(self, request: Request) -> Response:
+        self._loop = asyncio.get_running_loop()
         if self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
             return _json({"error": {"message": "Incorrect API key provided"}}, 401)
+        await self._awake.wait()
         return _json({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
 
     async def chat(self, request: Request) -> Response:
@@ -71,6 +95,7 @@ class ModelServer:
             self.in_flight -= 1
 
     async def _wait(self) -> None:
+        await self._awake.wait()
         if self.hold:
             self._full = self._full or asyncio.Event()
             if self.in_flight >= self.hold:
@@ -85,7 +110,9 @@ class ModelServer:
             return _json({"error": {"message": "this prompt always fails"}}, 400)
         if self.fault_every and number % self.fault_every == 0:
             return _fault(self.fault_kinds[number // self.fault_every % len(self.fault_kinds)])
-        score = (body.get("seed") or number) % 11
+        if self.busy_first is not None and self.seen[prompt, body.get("seed")] == 1:
+            return Response(b"busy", 429, headers={"Retry-After": self.busy_first})
+        first = 0 if self.one_answer else body.get("seed") or number
         return _json(
             {
                 "id": f"chatcmpl-{number}",
@@ -93,10 +120,11 @@ class ModelServer:
                 "model": body.get("model"),
                 "choices": [
                     {
-                        "index": 0,
-                        "message": {"role": "assistant", "content": f"<{prompt}> {score}"},
+                        "index": index,
+                        "message": {"role": "assistant", "content": f"<{prompt}> {(first + 3 * index) % 11}"},
                         "finish_reason": "stop",
                     }
+                    for index in range(min(body.get("n", 1), self.most_samples))
                 ],
                 "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8},
             }
@@ -152,3 +180,9 @@ def _json(body: Any, status: int = 200) -> Response:
 def score(row: dict[str, Any], text: str) -> float:
     """The verifier of these tests: the number at the end of the answer, as a share of ten."""
     return int(text.rsplit(" ", 1)[1]) / 10
+
+
+if __name__ == "__main__":  # as a process of its own, which can be stopped, continued and killed
+    with ModelServer(latency=(0.005, 0.02)).serving() as alone:
+        print(alone.url, flush=True)
+        sys.stdin.read()

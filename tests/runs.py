@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import orjson
 
 from collector.collecting import CollectResult
@@ -63,6 +68,20 @@ class Notes(SilentObserver):
         self.notes.append(text)
 
 
+@contextmanager
+def server_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A model server in a process of its own, to be stopped, continued and killed; and its URL."""
+    words = [sys.executable, "-m", "tests.model_server"]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=command_env()
+    ) as process:
+        assert process.stdout
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
 def command_env() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
 
@@ -74,4 +93,13 @@ def wait_for(condition: Any) -> None:
         if condition():
             return
         threading.Event().wait(0.01)
+    raise AssertionError("the condition did not come true within a minute")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that a server's thread, or the run itself, will do."""
+    for _ in range(6000):
+        if condition():
+            return
+        await anyio.sleep(0.01)
     raise AssertionError("the condition did not come true within a minute")
