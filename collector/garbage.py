@@ -1,6 +1,6 @@
 """Python's collector of reference cycles, calmed for the length of a run: it looks rarely, because it finds nothing.
 
-A run makes hundreds of objects for each rollout, nearly none of them in cycles, and holds thousands of rollouts at once.
+A run makes hundreds of objects for each rollout, nearly none of them in cycles, and holds thousands of rollouts.
 At its usual pace (every 700 objects) the collector walks over those again and again: 10% to 20% of a run's processor
 time at 1,000 in flight.
 """
