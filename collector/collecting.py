@@ -20,7 +20,7 @@ import httpx
 
 from collector.attempts import Attempts
 from collector.endpoints import Endpoints, open_endpoints
-from collector.errors import UsageError
+from collector.errors import ServerError, UsageError
 from collector.garbage import calm_collector
 from collector.health import Health
 from collector.journal import Journal, SealResult, StreamPaths, check_output, file_digest, open_journal
@@ -151,7 +151,9 @@ class _Run:
         self.outcomes = Outcomes(settings, verifier, journal, observer, stop, rng)
         jobs = jobs_of(_tasks_left(settings, protocol, journal), lambda: self.attempts.samples)
         self.work = Work(jobs, max(_PENDING_AT_LEAST, _PENDING_PER_SLOT * slots))
-        self.health = Health(endpoints, protocol, observer, self.work.wake_all)
+        self.health = Health(endpoints, protocol, observer, self.work.wake_all, self._end_with)
+        self._workers = anyio.CancelScope()
+        self._gone: ServerError | None = None
         self.attempts = Attempts(
             settings, protocol, endpoints, self.limiter, self.work, self.health, self.outstanding, self.outcomes,
             observer, rng,
@@ -199,14 +201,17 @@ class _Run:
                 beside.start_soon(self._stop_when_asked)
                 self.health.watch(beside)
                 self.outcomes.begin(beside)
-                async with anyio.create_task_group() as group:
-                    for _ in range(workers):
-                        group.start_soon(self._worker)
+                with self._workers:
+                    async with anyio.create_task_group() as group:
+                        for _ in range(workers):
+                            group.start_soon(self._worker)
                 await self.outcomes.finish()
                 beside.cancel_scope.cancel()
         except* Exception as errors:
             # Workers fail together when the disk or the server does: the first one tells the story.
             raise first_error(errors) from None
+        if self._gone is not None:
+            raise self._gone
 
     async def _worker(self) -> None:
         """Makes one attempt after another, each as soon as a slot, an endpoint and a job are there."""
@@ -225,6 +230,11 @@ class _Run:
             limiter.release()
             if not await work.more(room=room):
                 return
+
+    def _end_with(self, gone: ServerError) -> None:
+        """The server is gone: its requests are given up, the replies that came are still judged and written."""
+        self._gone = gone
+        self._workers.cancel()
 
     async def _stop_when_asked(self) -> None:
         await self.stop.wait()

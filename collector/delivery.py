@@ -15,8 +15,8 @@ from collector.records.rows import Reply, Task, Verdict
 
 __all__ = ["Delivery", "Durable"]
 
-_MOST_BYTES = 16 * 2**20
-"""A commit takes milliseconds, so this is gigabytes a second: only a disk that hangs ever fills it."""
+_MOST_BYTES = 8 * 2**20
+"""A commit takes milliseconds, so this is hundreds of megabytes a second: only a disk that hangs fills it for long."""
 
 Durable = Callable[[Task, Reply, Verdict | None, tuple[str, ...]], None]
 """Told of each rollout that is on disk: its task, reply, verdict and further flags."""

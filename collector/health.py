@@ -33,19 +33,22 @@ def is_unanswered(error: RequestError) -> bool:
 
 
 class Health:
-    """The health of a run's endpoints. `returned` is called whenever one is back.
-
-    Raises ServerError, in the task group that `watch` was called with, when all replicas of one kind (of the run's
-    server, or of one agent) have been away for `dead_after` seconds.
-    """
+    """The health of a run's endpoints. `returned` is called whenever one is back, `gone` when all replicas of one kind
+    (of the run's server, or of one agent) have been away for `dead_after` seconds: with the error that says so."""
 
     def __init__(
-        self, endpoints: Endpoints, protocol: Protocol, observer: Observer, returned: Callable[[], None]
+        self,
+        endpoints: Endpoints,
+        protocol: Protocol,
+        observer: Observer,
+        returned: Callable[[], None],
+        gone: Callable[[ServerError], None],
     ) -> None:
         self._endpoints = endpoints
         self._protocol = protocol
         self._observer = observer
         self._returned = returned
+        self._gone = gone
         self._tasks: TaskGroup | None = None
         self._told: set[Endpoint] = set()
 
@@ -92,7 +95,8 @@ class Health:
                 if not isinstance(error, UnreachableError):  # it is there, and serves something else now
                     cause = str(error)
                 endpoint.watch.failed()
-                self._end_when_gone(group, cause)
+                if self._is_the_end(group, cause):
+                    return
                 self._tell(endpoint, group, cause)
             else:
                 if endpoint.away:
@@ -101,16 +105,19 @@ class Health:
             pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
             await anyio.sleep(pause)
 
-    def _end_when_gone(self, group: Replicas, cause: str) -> None:
+    def _is_the_end(self, group: Replicas, cause: str) -> bool:
+        """Whether all of a group are gone for good; says so to the run."""
         patience = group.endpoints[0].settings.retry.dead_after
         if not all(endpoint.away and endpoint.watch.failing_for() >= patience for endpoint in group.endpoints):
-            return
+            return False
         names = ", ".join(endpoint.name for endpoint in group.endpoints)
         start = "the server" if len(group.endpoints) == 1 else "one of them"
-        raise ServerError(
+        error = ServerError(
             f"{names}: no connection for {patience:g} seconds ({cause});"
             f" what was collected is on disk: start {start} and run again with --resume"
         )
+        self._gone(error)
+        return True
 
     def _tell(self, endpoint: Endpoint, group: Replicas, cause: str) -> None:
         if endpoint in self._told:
