@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pairing.guards import Guards
     from pairing.pairs import Pair
     from pairing.rollouts import Rollout
+    from pairing.settings import PairSettings
     from pairing.strategies import BestWorst
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "pairing.guards": ("Guards",),
     "pairing.pairs": ("Pair",),
     "pairing.rollouts": ("Rollout",),
+    "pairing.settings": ("PairSettings",),
     "pairing.strategies": ("BestWorst",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -40,6 +42,7 @@ __all__ = [
     "Guards",
     "Pair",
     "PairReport",
+    "PairSettings",
     "Rollout",
     "SamplePair",
     "build_pairs",

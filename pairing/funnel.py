@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.records.spread import Spread
-from pairing.groups import Group
 from pairing.messages import answer_text, prompt_text
+from pairing.outcomes import Outcome, Policy
 from pairing.pairs import Pair
 from pairing.reading import ReadTally
 from pairing.rollouts import BrokenLine, Rollout, present
-from pairing.strategies import Strategy, reward_of
+from pairing.strategies.base import reward_of
 
 __all__ = ["REASONS", "PairReport", "SamplePair", "Tally"]
 
@@ -174,18 +174,36 @@ class Tally:
     reply: str | None = None
     sample: SamplePair | None = None
 
-    def add_group(self, group: Group, usable: list[Rollout]) -> None:
+    def add(self, outcome: Outcome) -> None:
+        """Count what became of one group; groups come in their order."""
+        group, usable = outcome.group, outcome.usable
         self.groups += 1
         self.members += len(group.rollouts)
         self.duplicates += group.duplicates
         self.usable += len(usable)
-        self.truncated += sum(rollout.truncated for rollout in usable)
+        for _, fault in outcome.faults:
+            self.sample_drops[fault] += 1
+        self._add_usable(usable)
+        self.picked += len(outcome.kept) + len(outcome.refused)
+        for _, fault in outcome.refused:
+            self.pair_drops[fault] += 1
+        for kept in outcome.kept:
+            self._add_pair(kept.pair)
+        if outcome.reason is None:
+            self.paired += 1
+        else:
+            self.group_drops[outcome.reason] += 1
+        if outcome.widest is not None:
+            self.close_gaps.add_one(outcome.widest)
+
+    def _add_usable(self, usable: list[Rollout]) -> None:
         rewards = [reward_of(rollout) for rollout in usable]
         deviation = self.rewards.add(rewards)
         if len(self.reward_values) < _VALUES_TOLD:
             self.reward_values.update(rewards)
         if self.reply is None and usable:
             self.reply = _last_line(usable[0])
+        self.truncated += sum(rollout.truncated for rollout in usable)
         self.temperatures.add([heat for rollout in usable if (heat := rollout.temperature) is not None])
         if len(usable) < 2:
             return
@@ -195,18 +213,18 @@ class Tally:
             self.distinct.add_one(len({_answer_key(rollout) for rollout in usable}))
             self.distinct_of.add_one(len(usable))
 
-    def add_pair(self, pair: Pair) -> None:
+    def _add_pair(self, pair: Pair) -> None:
         self.pairs += 1
         self.gaps.add_one(pair.gap)
         if self.sample is None or pair.gap > self.sample.gap:
             with suppress(BrokenLine, RecursionError):  # a format that splices bytes need not have read them
                 self.sample = SamplePair.of(pair)
 
-    def report(self, *, output: Path, strategy: Strategy, target: str, passes: int) -> PairReport:
+    def report(self, *, output: Path, policy: Policy, passes: int) -> PairReport:
         return PairReport(
             output=output,
-            strategy=strategy.name,
-            format=target,
+            strategy=policy.strategy.name,
+            format=policy.target.name,
             passes=passes,
             lines=self.read.lines,
             broken=self.read.broken,
@@ -228,7 +246,7 @@ class Tally:
             temperatures=self.temperatures,
             within_std=self.within.mean,
             gaps=self.gaps,
-            min_gap=getattr(strategy, "min_gap", None),
+            min_gap=getattr(policy.strategy, "min_gap", None),
             close_gaps=self.close_gaps,
             distinct=self.distinct.mean,
             distinct_of=self.distinct_of.mean,

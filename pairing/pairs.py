@@ -7,7 +7,7 @@ from typing import Any
 
 from pairing.messages import answer_text
 from pairing.rollouts import Rollout
-from pairing.strategies import reward_of
+from pairing.strategies.base import reward_of
 
 __all__ = ["Pair"]
 

@@ -28,11 +28,11 @@ from collector.errors import OutputError, UsageError
 from collector.options import protocol_of, settings_from
 from collector.terminal import plain
 from pairing.advice import hints
-from pairing.build import build_pairs
+from pairing.build import write_pairs
 from pairing.display import render_funnel, side_by_side
 from pairing.funnel import PairReport
 from pairing.guards import Guards
-from pairing.strategies import STRATEGIES, Strategy
+from pairing.settings import PairSettings
 from pairing.writer import holds_pairs
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class _Places:
 def run(args: argparse.Namespace) -> int:
     """Collects, pairs and reports. Exit code 3 when rollouts failed or no pair came of it."""
     places = _Places.in_folder(args.output_dir)
-    policy = _policy(args)
+    pairing = _settings(args)
     embedded = _complete(args)
     base_url = "http://127.0.0.1" if embedded else endpoint_of(args)
     if base_url is None:
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if code == EXIT_INTERRUPTED:
         return code
     # The pairs are made of the rollouts, so a run that goes on replaces those it made before.
-    report = _build(args, policy, [places.rollouts], places.pairs, overwrite=args.overwrite or args.resume)
+    report = _build(pairing, [places.rollouts], places.pairs, overwrite=args.overwrite or args.resume)
     if embedded and report.pairs:
         print_line("they come from the small embedded model: give --base-url URL to use yours")
     return code or _exit_code(report)
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 def pair(args: argparse.Namespace) -> int:
     """Pairs rollouts files and reports. Exit code 3 when no pair came of it."""
-    return _exit_code(_build(args, _policy(args), args.input, args.output, overwrite=args.overwrite))
+    return _exit_code(_build(_settings(args), args.input, args.output, overwrite=args.overwrite))
 
 
 def _complete(args: argparse.Namespace) -> bool:
@@ -129,18 +129,20 @@ async def _collect_embedded(settings: CollectSettings, begun: Callable[[], None]
         return await collect_watched(replace(settings, base_url=server.base_url, endpoint_name=_EMBEDDED), begun)
 
 
-def _policy(args: argparse.Namespace) -> tuple[Strategy, Guards]:
+def _settings(args: argparse.Namespace) -> PairSettings:
     """What the pairing flags ask for, checked: `run` must know before it collects."""
     guards = Guards() if args.guards else Guards.none()
-    return STRATEGIES[args.strategy](min_gap=args.min_gap), replace(guards, require_members=args.require_complete)
+    return PairSettings(
+        strategy=args.strategy,
+        min_gap=args.min_gap,
+        guards=replace(guards, require_members=args.require_complete),
+        format=args.format,
+    )
 
 
-def _build(
-    args: argparse.Namespace, policy: tuple[Strategy, Guards], inputs: list[Path], output: Path, *, overwrite: bool
-) -> PairReport:
-    strategy, guards = policy
+def _build(settings: PairSettings, inputs: list[Path], output: Path, *, overwrite: bool) -> PairReport:
     with ended_by_signals():
-        report = build_pairs(inputs, output, strategy=strategy, guards=guards, format=args.format, overwrite=overwrite)
+        report = write_pairs(inputs, output, settings, overwrite)
     _print_report(report)
     return report
 

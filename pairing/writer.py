@@ -17,7 +17,6 @@ import orjson
 
 from collector.errors import OutputError
 from pairing.formats import Format
-from pairing.pairs import Pair
 
 __all__ = ["PairWriter", "holds_pairs"]
 
@@ -74,9 +73,8 @@ class PairWriter:
         with suppress(OSError):  # what a full disk refused before, it refuses again
             self._file.close()
 
-    def write(self, pair: Pair) -> None:
-        """One row. Raises Unfit, with nothing written, when the format cannot hold the pair."""
-        record = self._target.record(pair)
+    def write(self, record: Any) -> None:
+        """One row: a record that the target made."""
         missing = self._target.columns(record) - self._columns
         try:
             if missing and self._widen(missing, record):

@@ -11,11 +11,12 @@ import pytest
 
 from collector.errors import OutputError, UsageError
 from pairing import build_pairs
-from pairing.build import _pair_all
+from pairing.build import pair_all
 from pairing.formats import FORMATS, get_format
 from pairing.funnel import Tally
 from pairing.groups import groups_by_index
 from pairing.guards import Guards
+from pairing.settings import PairSettings
 from pairing.strategies import BestWorst
 from pairing.writer import PairWriter, holds_pairs
 from tests.pairing.make import Row, gym_row, our_row, read_rows, write_lines, write_rows
@@ -148,7 +149,7 @@ def test_a_late_column_is_seen_in_the_first_batch(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "r.jsonl", *rows)
     with PairWriter(tmp_path / "pairs.jsonl", get_format("trl"), first_batch=100) as writer:
         tally = Tally()
-        _pair_all(groups_by_index([source], tally.read), tally, BestWorst(), Guards(), writer)
+        pair_all(groups_by_index([source], tally.read), PairSettings().policy(), tally, writer)
         writer.commit()
     found = read_rows(tmp_path / "pairs.jsonl")
     assert [record["meta"]["task_index"] for record in found] == [2, 0, 1, 3]

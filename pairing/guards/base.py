@@ -1,0 +1,40 @@
+"""What a guard is: a small object that says why something is kept out, under a stable name of `funnel.REASONS`.
+
+Three kinds, asked in this order:
+
+1. a sample guard looks at one rollout, before the strategy: the next best takes its place;
+2. a pool guard looks at what one prompt has, before the strategy: it drops the prompt;
+3. a pair guard looks at one picked pair, with the pool it was picked from and the pairs that were kept before it.
+
+Guards count nothing and keep no state between prompts: the order of prompts changes nothing, and a copy of a guard in
+another process says the same. `BrokenLine` and `RecursionError` from one are counted as `unreadable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pairing.rollouts import Rollout
+from pairing.strategies.base import Choice, Pool
+
+__all__ = ["PairGuard", "PoolGuard", "SampleGuard"]
+
+
+class SampleGuard(Protocol):
+    def fault(self, rollout: Rollout) -> str | None:
+        """Why this rollout is not usable; None when it is."""
+        ...
+
+
+class PoolGuard(Protocol):
+    def fault(self, rollouts: Sequence[Rollout], usable: Sequence[Rollout]) -> str | None:
+        """Why the prompt with these rollouts, of which some are usable, gives no pair; None when it may."""
+        ...
+
+
+class PairGuard(Protocol):
+    def fault(self, choice: Choice, pool: Pool, kept: Sequence[Choice]) -> str | None:
+        """Why this pair is refused; None when it stays. `kept` are the prompt's pairs that passed all pair guards
+        before it: caps count them."""
+        ...

@@ -1,0 +1,36 @@
+"""Pool guards: what keeps a whole prompt from giving a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pairing.rollouts import Rollout
+
+__all__ = ["Members", "TwoDiffer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Prompts with fewer rollouts than asked for. Reasons: `too_few_rollouts` under 2, `incomplete` under `wanted`."""
+
+    wanted: int = 2
+
+    def fault(self, rollouts: Sequence[Rollout], usable: Sequence[Rollout]) -> str | None:
+        if len(rollouts) < 2:
+            return "too_few_rollouts"
+        return "incomplete" if len(rollouts) < self.wanted else None
+
+
+@dataclass(frozen=True, slots=True)
+class TwoDiffer:
+    """Two usable rollouts, and not all of one reward. Reasons: `too_few_usable`, `all_equal`."""
+
+    def fault(self, rollouts: Sequence[Rollout], usable: Sequence[Rollout]) -> str | None:
+        if len(usable) < 2:
+            return "too_few_usable"
+        first = usable[0].reward
+        for rollout in usable:
+            if rollout.reward != first:
+                return None
+        return "all_equal"

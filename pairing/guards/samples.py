@@ -1,0 +1,34 @@
+"""Sample guards: what makes one rollout unusable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pairing.messages import is_empty
+from pairing.rollouts import Rollout, failed
+
+__all__ = ["FiniteReward", "NotEmpty", "NotFailed"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotFailed:
+    """Rows marked as failures: their reward, if any, is no verdict. Reason `failed`."""
+
+    def fault(self, rollout: Rollout) -> str | None:
+        return "failed" if failed(rollout.row) else None
+
+
+@dataclass(frozen=True, slots=True)
+class FiniteReward:
+    """A reward is a finite number. Reasons: `no_reward`, `reward_...`, see `rollouts.read_reward`."""
+
+    def fault(self, rollout: Rollout) -> str | None:
+        return rollout.reward_fault
+
+
+@dataclass(frozen=True, slots=True)
+class NotEmpty:
+    """Answers in which the model neither says nor calls anything. Reason `empty_text`."""
+
+    def fault(self, rollout: Rollout) -> str | None:
+        return "empty_text" if is_empty(rollout) else None

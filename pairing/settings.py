@@ -1,0 +1,63 @@
+"""What a pairing run was asked to do: one frozen object, checked when it is made.
+
+The command line and `build_pairs` both make one. A new choice is a field here with a safe default, its check in
+`__post_init__`, its flag in `options`, and its use where `policy` hands it on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from collector.errors import UsageError
+from pairing.formats import Format, get_format
+from pairing.guards import GapKind, Guards
+from pairing.outcomes import Policy
+from pairing.strategies import Strategy, make_strategy
+
+__all__ = ["MEBIBYTE", "PairSettings"]
+
+MEBIBYTE = 2**20
+_LEAST_INDEX = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSettings:
+    """Raises UsageError, naming the flag and the value, for what cannot be."""
+
+    strategy: str | Strategy = "best_worst"
+    """A specification (`strategies.make_strategy`), or the strategy itself, whose own parameters then count."""
+    min_gap: float = 0.15
+    """The smallest gap of a pair."""
+    gap_kind: GapKind = "absolute"
+    """How gaps are measured: see `guards.pairs.MinGap`. Only an absolute one is the strategy's business."""
+    guards: Guards = field(default_factory=Guards)
+    format: str | Format = "trl"
+    seed: int = 0
+    """For strategies that draw."""
+    include_incomplete: bool = True
+    """Read the file of incomplete groups beside each input too."""
+    workers: int = 1
+    """Processes that pair; more than one for a single file in task order. The result is the same."""
+    index_memory: int = 256
+    """MiB that the index of input in no order may take before it goes to disk (28 bytes a row)."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.min_gap) or self.min_gap < 0:
+            raise UsageError(f"--min-gap {self.min_gap}: give a number, 0 or more")
+        if self.workers < 1:
+            raise UsageError(f"--workers {self.workers}: give 1 or more")
+        if self.index_memory < _LEAST_INDEX:
+            raise UsageError(f"--index-memory {self.index_memory}: give {_LEAST_INDEX} or more (MiB)")
+        self.policy()
+
+    def policy(self) -> Policy:
+        """What is done with each group."""
+        guards, strategy = self.guards, self.strategy
+        if isinstance(strategy, str):
+            absolute = self.gap_kind == "absolute"
+            strategy = make_strategy(strategy, min_gap=self.min_gap if absolute else 0.0, seed=self.seed)
+            if not absolute or not hasattr(strategy, "min_gap"):
+                guards = replace(guards, min_gap=self.min_gap, gap_kind=self.gap_kind)
+        target = get_format(self.format) if isinstance(self.format, str) else self.format
+        return Policy(strategy, guards.checks(), target)
