@@ -3,8 +3,9 @@
 Each round is the real command in a process of its own, against a real server, killed with SIGKILL: while it opens or
 resumes, after some acknowledgements, inside the Nth call that changes the disk (writes come up short, so lines are
 torn), or while it seals. Acknowledged is what the progress bar has counted. Each reply of the server has a number of
-its own, so that the row found at the end can be told from one asked for again. One prompt in nine fails until an
-output's last run, so that seals set groups aside and resumes take them back. Not covered here: power loss.
+its own, so that the row found at the end can be told from one asked for again. One prompt in ten, and one
+rollout in nine of the others, fail until an output's last run, so that seals set groups aside and resumes take them
+back. Not covered here: power loss.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
+from starlette.responses import Response
 
 from collector.journal import StreamPaths, read_run_file
 from tests.faults.commands import Commands, Done, Running, commands
@@ -76,6 +79,15 @@ class Tally:
     torn: int = 0
     acknowledgements: int = 0
     acknowledged: dict[Key, str] = field(default_factory=dict)
+
+
+class _MoodyServer(ModelServer):
+    """Refuses one rollout in nine, always the same ones, while `always_fail` says so: most groups stay incomplete."""
+
+    def _answer(self, body: dict[str, Any], prompt: str, number: int) -> Response:
+        if self.always_fail and body["seed"] % 9 == 0:
+            return Response(b'{"error": {"message": "not this one"}}', 400)
+        return super()._answer(body, prompt, number)
 
 
 class _Torture:
@@ -177,7 +189,7 @@ class _Torture:
 def torture(folder: Path, kills: int, seed: int, *, progress: bool = False) -> Tally:
     """Kills at least `kills` runs, over as many outputs in `folder` as that takes. Raises LossError at the first broken
     promise; the files of that output are still there then."""
-    server = ModelServer()
+    server = _MoodyServer()
     with server.serving(), commands(folder / "commands") as pairmill:
         work = _Torture(folder, server, pairmill, random.Random(seed))
         while (left := kills - work.tally.kills.total()) > 0:

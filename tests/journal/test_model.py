@@ -84,7 +84,7 @@ class JournalMachine(RuleBasedStateMachine):
         else:
             self._seal_model()
 
-    @rule(keys=_Keys, call=st.integers(1, 14), after=st.booleans())
+    @rule(keys=_Keys, call=st.integers(4, 14), after=st.booleans())
     def die_while_sealing(self, keys: list[Key], call: int, after: bool) -> None:
         """Killed inside the nth call of the seal itself: between any two of its steps."""
         disk = MortalDisk(sys.maxsize, after=after)
@@ -105,17 +105,16 @@ class JournalMachine(RuleBasedStateMachine):
             self._seal_model(result)
         assert (result.rows, result.incomplete_rows) == (len(self.journal), len(self.aside))
 
-    @rule(key=st.sampled_from(_ALL), kept=st.integers(0, 10**6), zeros=st.booleans())
-    def tear(self, key: Key, kept: int, zeros: bool) -> None:
+    @rule(key=st.sampled_from(_ALL), kept=st.none() | st.integers(0, 10**6), zeros=st.booleans())
+    def tear(self, key: Key, kept: int | None, zeros: bool) -> None:
         """A write was under way: a part of a row, a whole one without or with its newline, or zeros stand at the end.
         A whole row is durable, though nobody was told."""
-        if not self.paths.run.exists():
+        files = (self.paths.rollouts, self.paths.failures)
+        if not self.paths.run.exists() or any(_is_torn(path) for path in files):
             return
         ((_, line),) = self._lines([key])
-        part = b"\0" * kept if zeros else line[: kept % (len(line) + 1)]
-        if zeros and kept > 10**4:
-            part = b"\0" * 8192
-        for path in (self.paths.rollouts, self.paths.failures):
+        part = line if kept is None else b"\0" * (kept % 9000) if zeros else line[: kept % (len(line) + 1)]
+        for path in files:
             with path.open("ab") as file:
                 file.write(part)
         if part == line:
@@ -213,10 +212,15 @@ class JournalMachine(RuleBasedStateMachine):
             assert result.duplicates == duplicates
 
 
+def _is_torn(path: Path) -> bool:
+    content = path.read_bytes() if path.exists() else b""
+    return not content.endswith(b"\n") and content != b""
+
+
 def _key(line: bytes) -> Key:
     fields = orjson.loads(line)
     return fields["_ng_task_index"], fields["_ng_rollout_index"]
 
 
-JournalMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)
+JournalMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
 TestJournal = JournalMachine.TestCase
