@@ -96,9 +96,15 @@ class JournalMachine(RuleBasedStateMachine):
             self._seal_model()
 
     @precondition(lambda self: self.paths.rollouts.exists())
-    @rule()
-    def seal_alone(self) -> None:
-        """A seal without a run before it: rows beside the journal from an earlier seal are not written over."""
+    @rule(late=st.none() | st.sampled_from(_ALL))
+    def seal_alone(self, late: Key | None) -> None:
+        """A seal without a run before it, maybe with a whole row that nobody was told of: rows beside the journal from
+        an earlier seal are not written over."""
+        if late is not None and not _is_torn(self.paths.rollouts):
+            ((_, line),) = self._lines([late])
+            with self.paths.rollouts.open("ab") as file:
+                file.write(line)
+            self.journal.append((late, line))
         result = seal(self.paths, _REPEATS, _TASKS, disk=_DISK)
         if result.rewritten:
             self._take_back()
