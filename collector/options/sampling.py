@@ -10,6 +10,7 @@ import orjson
 
 from collector.errors import UsageError
 from collector.options.parser import temperatures
+from collector.records.tools import overridden
 
 __all__ = ["add_options", "read_options"]
 
@@ -25,6 +26,7 @@ _BOUNDS = {
     "min_p": (0.0, 1.0),
     "top_k": (-1, 2**31),
     "max_output_tokens": (1, 2**31),
+    "max_completion_tokens": (1, 2**31),
     "seed": (-(2**63), 2**63 - 1),
 }
 
@@ -53,7 +55,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def read_options(args: argparse.Namespace) -> dict[str, Any]:
     params = _params(args.param)
-    params.update({name: getattr(args, name) for _, name, _, _ in _SAMPLING if getattr(args, name) is not None})
+    flags = {name: getattr(args, name) for _, name, _, _ in _SAMPLING if getattr(args, name) is not None}
+    params = overridden(params, flags)
     ladder: Sequence[float] = args.temperature or ()
     if ladder:
         params["temperature"] = ladder[0]
@@ -71,10 +74,11 @@ def read_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _params(texts: Sequence[str]) -> dict[str, Any]:
-    params = dict(_split_param(text) for text in texts)
-    for alias in ("max_tokens", "max_completion_tokens"):
-        if alias in params:
-            params["max_output_tokens"] = params.pop(alias)
+    """The parameters in the order in which they were given: a later one wins."""
+    params: dict[str, Any] = {}
+    for text in texts:
+        name, value = _split_param(text)
+        params = overridden(params, {"max_output_tokens" if name == "max_tokens" else name: value})
     return params
 
 

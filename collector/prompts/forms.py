@@ -33,7 +33,6 @@ _ROW_PARAMS = (
     "response_format",
 )
 """Top-level fields of `messages` and `prompt` rows that are request parameters, as in an OpenAI request body."""
-_MAX_TOKENS = ("max_tokens", "max_completion_tokens")
 _OURS = frozenset({"input", "n", "stream"})
 """Parameters the collector decides itself: repeats are separate requests, replies are read whole."""
 _KINDS = {dict: "object", list: "list", str: "string", bool: "boolean", type(None): "null"}
@@ -80,9 +79,8 @@ def kind_of(value: Any) -> str:
 def _normalised(params: JsonObject) -> JsonObject:
     """Parameters under one name each, so that the command line's can win; nulls mean 'not given' (NeMo Gym pads)."""
     kept = {name: value for name, value in params.items() if value is not None and name not in _OURS}
-    for alias in _MAX_TOKENS:
-        if alias in kept:
-            kept.setdefault("max_output_tokens", kept.pop(alias))
+    if "max_tokens" in kept:  # `max_completion_tokens` keeps its name: some servers take no other
+        kept.setdefault("max_output_tokens", kept.pop("max_tokens"))
     return kept
 
 

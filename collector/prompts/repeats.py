@@ -8,6 +8,7 @@ from collector.errors import InputError
 from collector.protocols.agent import agent_of
 from collector.records.identity import derive_seed
 from collector.records.rows import JsonObject, PromptRow, Task
+from collector.records.tools import overridden
 from collector.settings import CollectSettings
 
 __all__ = ["repeat_rows", "repeats_for"]
@@ -28,7 +29,7 @@ def repeat_rows(
     place of the run's, so that its repeats still differ from each other.
     """
     for row in rows:
-        params = {**row.params, **settings.params}
+        params = overridden(row.params, settings.params)
         base_seed = params.pop("seed", None)
         run_seed = settings.seed if base_seed is None else int(base_seed)
         ladder = _ladder(params, settings.temperatures)

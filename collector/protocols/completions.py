@@ -27,8 +27,8 @@ class CompletionsProtocol:
 
     def build(self, task: Task, settings: CollectSettings, samples: int = 1) -> bytes:
         def make() -> JsonObject:
-            params = {key: value for key, value in to_chat_params(task.params).items() if key not in _CHAT_ONLY}
-            return {**request_frame(task, settings, params, samples), "prompt": _prompt(task)}
+            frame = request_frame(task, settings, _params(task), samples)
+            return {**frame, "prompt": _prompt(task)}
 
         return seeded_body(task, settings, f"completions {samples}", make)
 
@@ -37,6 +37,13 @@ class CompletionsProtocol:
 
     def parse_samples(self, body: bytes) -> list[Reply]:
         return parse_choices(body, _read_choice)
+
+
+def _params(task: Task) -> JsonObject:
+    params = {key: value for key, value in to_chat_params(task.params).items() if key not in _CHAT_ONLY}
+    if "max_completion_tokens" in params:  # Chat's alone; a server that does not know it would cut at its own default
+        params["max_tokens"] = params.pop("max_completion_tokens")
+    return params
 
 
 def _read_choice(

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from collector.records.rows import JsonObject
-from collector.records.tools import chat_tool
+from collector.records.tools import LENGTH_LIMITS, chat_tool
 
 __all__ = ["split_extra_body", "to_chat_params", "to_responses_params"]
 
@@ -22,8 +22,6 @@ _RESPONSES_ONLY = frozenset(
     {"conversation", "include", "instructions", "max_tool_calls", "previous_response_id", "prompt", "truncation"}
 )
 _NEED_TOOLS = ("tool_choice", "parallel_tool_calls")
-_LENGTHS = ("max_output_tokens", "max_tokens", "max_completion_tokens")
-"""Three names of one limit. When several are given the first here wins: it is the name that our flag writes."""
 
 
 def to_chat_params(params: Mapping[str, Any]) -> JsonObject:
@@ -93,7 +91,7 @@ def _given(params: Mapping[str, Any]) -> JsonObject:
 
 
 def _take_limit(params: JsonObject) -> tuple[str, Any] | None:
-    given = [(name, params.pop(name)) for name in _LENGTHS if name in params]
+    given = [(name, params.pop(name)) for name in LENGTH_LIMITS if name in params]
     return given[0] if given else None
 
 

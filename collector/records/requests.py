@@ -10,13 +10,13 @@ from typing import Any
 
 from collector.records.messages import messages_from_items, prompt_messages
 from collector.records.rows import JsonObject
+from collector.records.tools import LENGTH_LIMITS
 
 __all__ = ["adds_nothing"]
 
 _DEFAULTS: JsonObject = {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "metadata": {}}
 """What NeMo Gym fills in where a request is silent."""
 _DEEPEST = 100
-_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 def adds_nothing(told: Any, asked: JsonObject) -> bool:
@@ -37,7 +37,7 @@ def adds_nothing(told: Any, asked: JsonObject) -> bool:
 def _same(name: str, value: Any, asked: JsonObject) -> bool:
     """Whether a parameter that looks different says the same; `value` is without its nulls."""
     if name == "max_output_tokens":
-        return value in [asked.get(limit) for limit in _LIMITS]
+        return value in [asked.get(limit) for limit in LENGTH_LIMITS]
     ours = _bare(asked.get(name))
     if name == "metadata":
         for metadata in (value, ours):

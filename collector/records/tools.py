@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["NEMO_GYM_PARAMS", "chat_tool"]
+__all__ = ["LENGTH_LIMITS", "NEMO_GYM_PARAMS", "chat_tool", "overridden"]
+
+LENGTH_LIMITS = ("max_output_tokens", "max_tokens", "max_completion_tokens")
+"""Three names of one limit. When several are given the first here wins: it is the name that our flag writes."""
 
 NEMO_GYM_PARAMS = frozenset(
     {
@@ -33,6 +37,12 @@ NEMO_GYM_PARAMS = frozenset(
 )
 """What NeMo Gym takes in `responses_create_params` (its `NeMoGymResponseCreateParamsNonStreaming`), `input` apart; it
 answers anything else with a 422."""
+
+
+def overridden(params: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:
+    """`params` with those of `by`, which win. A limit of the length takes the place of one under any other name."""
+    limited = not by.keys().isdisjoint(LENGTH_LIMITS)
+    return {name: value for name, value in params.items() if not (limited and name in LENGTH_LIMITS)} | dict(by)
 
 
 def chat_tool(tool: Any) -> Any:
