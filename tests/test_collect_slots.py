@@ -91,7 +91,7 @@ async def test_replies_that_wait_for_a_judge_are_bounded(tmp_path: Path, judge: 
 
 async def test_replies_that_wait_for_a_judge_outlive_the_server(tmp_path: Path, judge: Judge) -> None:
     """The server is gone for good while all of its replies are still to be judged: they cost tokens, and are kept."""
-    prompts(tmp_path / "in.jsonl", 20)
+    prompts(tmp_path / "in.jsonl", 240)
     server, watching = ModelServer(), Notes()
 
     async def let_go() -> None:
@@ -105,7 +105,7 @@ async def test_replies_that_wait_for_a_judge_outlive_the_server(tmp_path: Path, 
         with pytest.raises(ServerError, match="no connection for 0.5 seconds"):
             await collect(settings(tmp_path, server, verifier=SLOW, num_samples_in_parallel=2), observer=watching)
 
-    server.latency = (0.01, 0.02)
+    server.latency = (0.02, 0.03)
     with server.serving():
         async with anyio.create_task_group() as group:
             group.start_soon(let_go)
