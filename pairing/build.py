@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from collector.errors import OutputError
+from pairing.companions import Companions
 from pairing.formats import Format
-from pairing.funnel import PairReport, Tally
+from pairing.funnel import REASONS, PairReport, Tally
 from pairing.groups import Group, NotInOrder, groups_by_index, groups_in_order
 from pairing.guards import Guards
-from pairing.outcomes import Policy, pair_group
+from pairing.outcomes import Outcome, Policy, pair_group
 from pairing.reading import input_files
 from pairing.settings import PairSettings
+from pairing.split import SplitWriter
 from pairing.strategies import BestWorst, Strategy
 from pairing.writer import PairWriter
 
@@ -53,7 +57,8 @@ def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettin
     """The same for settings that are checked already."""
     files = input_files(inputs, include_incomplete=settings.include_incomplete)
     policy = settings.policy()
-    with PairWriter(output, policy.target, overwrite=overwrite, inputs=files) as writer:
+    companions = Companions(output, policy.target, settings.card)
+    with pair_writer(output, policy.target, settings, overwrite=overwrite, inputs=files) as writer:
         passes, tally = 1, Tally()
         try:
             pair_all(groups_in_order(files, tally.read), policy, tally, writer)
@@ -64,13 +69,35 @@ def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettin
         report = tally.report(output=output, policy=policy, passes=passes)
         if report.written:
             writer.commit()
+            report = replace(report, adapted=dict(writer.adapted), outputs=writer.outputs, rows=writer.rows)
+            report = replace(report, beside=tuple(companions.write(report, writer.columns)))
     return report
 
 
-def pair_all(groups: Iterable[Group], policy: Policy, tally: Tally, writer: PairWriter) -> None:
+def pair_writer(
+    output: Path, target: Format, settings: PairSettings, *, overwrite: bool, inputs: Sequence[Path]
+) -> PairWriter | SplitWriter:
+    """The writer of the settings: one file, or train and validation."""
+    if not settings.validation:
+        return PairWriter(output, target, overwrite=overwrite, inputs=inputs)
+    return SplitWriter(output, target, settings.validation, seed=settings.seed, overwrite=overwrite, inputs=inputs)
+
+
+def pair_all(groups: Iterable[Group], policy: Policy, tally: Tally, writer: PairWriter | SplitWriter) -> None:
     """Pairs each group, counts what became of it, and writes what was kept."""
     for group in groups:
         outcome = pair_group(group, policy)
         tally.add(outcome)
+        if policy.target.unfit.error:
+            _all_fit(outcome, policy.target.name)
         for kept in outcome.kept:
-            writer.write(kept.record)
+            writer.write(kept.record, kept.pair.prompt_id)
+
+
+def _all_fit(outcome: Outcome, target: str) -> None:
+    for _, reason in outcome.refused:
+        if reason.startswith("unfit_"):
+            raise OutputError(
+                f"prompt {outcome.group.prompt_id} does not fit --format {target}: {REASONS[reason]} ({reason});"
+                " --unfit skip counts such pairs and goes on"
+            )

@@ -1,4 +1,5 @@
-"""`pairmill`: both stages under one command. `run` collects and pairs; `collect`, `pair` and `serve` do one thing each.
+"""`pairmill`: both stages under one command. `run` collects and pairs; `collect`, `pair`, `check` and `serve` do one
+thing each.
 
 Exit codes: 0 done, 1 error, 2 usage, 3 finished but with failures or without a pair, 130 interrupted.
 """
@@ -73,6 +74,7 @@ def _parser() -> tuple[Parser, Mapping[str, Parser]]:
     _add_run(commands)
     add_parsers(commands)
     _add_pair(commands)
+    _add_formats(commands)
     return parser, commands.choices
 
 
@@ -103,6 +105,12 @@ def _add_pair(commands: argparse._SubParsersAction[Parser]) -> None:
     pair.set_defaults(handler=_pair, parser=pair)
 
 
+def _add_formats(commands: argparse._SubParsersAction[Parser]) -> None:
+    formats = commands.add_parser("formats", help="the trainers' formats, and what each can hold")
+    formats.add_argument("name", nargs="?", metavar="NAME", help="tell of this one")
+    formats.set_defaults(handler=_formats, parser=formats)
+
+
 def _run(args: argparse.Namespace) -> int:
     from pairing.run import run
 
@@ -113,6 +121,12 @@ def _pair(args: argparse.Namespace) -> int:
     from pairing.run import pair
 
     return pair(args)
+
+
+def _formats(args: argparse.Namespace) -> int:
+    from pairing.run import show_formats
+
+    return show_formats(args)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def render_funnel(report: PairReport) -> str:
         *_stage("prompts", report.groups, report.group_drops),
         ("  with a pair", report.paired, f"{report.pair_yield:.1%} of prompts"),
         *_extra_pairs(report),
+        *((f"  ~ {name}", count, REASONS[name]) for name, count in sorted(report.adapted.items())),
         ("pairs", report.pairs, f"mean gap {report.gaps.mean:.3f}" if report.pairs else "none"),
     ]
     name_width = max(len(name) for name, _, _ in rows)

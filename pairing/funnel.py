@@ -51,6 +51,18 @@ REASONS: Mapping[str, str] = {
     "unfit_items": "the format cannot hold an item of the answer",
     "unfit_tool_call": "the format cannot hold a tool call of this kind",
     "unfit_no_message": "a side has no message at all",
+    "unfit_several_messages": "the format takes one message a side (--unfit last-turn keeps the last)",
+    "unfit_last_role": "a side does not end with the assistant",
+    "unfit_tools": "the format holds no tools",
+    "unfit_reasoning": "the format has no place for reasoning (--unfit inline-reasoning)",
+    "unfit_no_text": "the format needs text on both sides",
+    "unfit_prompt_turns": "the format takes one user message, with or without a system message",
+    "unfit_prompt_end": "the prompt does not end with the user (an assistant's beginning loses its meaning)",
+    "unfit_alternation": "the format needs turns that alternate",
+    "unfit_system": "the format takes one system message, at the start",
+    "unfit_template_text": "a side is a piece of chat templates' own text, which this trainer corrupts",
+    "last_turn": "only the last message of each side was kept (--unfit last-turn)",
+    "inline_reasoning": "reasoning was put into the text (--unfit inline-reasoning)",
 }
 """What each reason means; the names are stable."""
 
@@ -135,6 +147,14 @@ class PairReport:
     """The last line of the first usable answer, as the model wrote it; empty when it cannot be read."""
     sample: SamplePair | None
     """The pair of the widest gap, the first among equals."""
+    adapted: Mapping[str, int] = field(default_factory=dict)
+    """Pairs that `--unfit` changed so that the format holds them, by what was done."""
+    outputs: tuple[Path, ...] = ()
+    """The files written: one, or train and validation."""
+    rows: tuple[int, ...] = ()
+    """Rows of each; a format may make two of a pair."""
+    beside: tuple[Path, ...] = ()
+    """What was written beside them: a card, dataset_info.json."""
 
     @property
     def written(self) -> bool:

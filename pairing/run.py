@@ -30,6 +30,9 @@ from collector.terminal import plain
 from pairing.advice import hints
 from pairing.build import write_pairs
 from pairing.display import render_funnel, side_by_side
+from pairing.formats import get_format
+from pairing.formats.policy import UnfitPolicy
+from pairing.formats.table import describe, render_formats
 from pairing.funnel import PairReport
 from pairing.guards import Guards
 from pairing.settings import PairSettings
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from collector.collecting import CollectResult
     from collector.settings import CollectSettings
 
-__all__ = ["ended_by_signals", "pair", "run"]
+__all__ = ["ended_by_signals", "pair", "run", "show_formats"]
 
 _EMBEDDED = "embedded"
 _BUNDLED_LIMIT = 200
@@ -102,6 +105,12 @@ def pair(args: argparse.Namespace) -> int:
     return _exit_code(_build(_settings(args), args.input, args.output, overwrite=args.overwrite))
 
 
+def show_formats(args: argparse.Namespace) -> int:
+    """The capability table, or one format."""
+    print_line(describe(get_format(args.name)) if args.name else render_formats())
+    return 0
+
+
 def _complete(args: argparse.Namespace) -> bool:
     """Fills in what `run` brings along where it was not given; True when that includes the embedded server."""
     agent = protocol_of(args) == "agent"
@@ -137,6 +146,9 @@ def _settings(args: argparse.Namespace) -> PairSettings:
         min_gap=args.min_gap,
         guards=replace(guards, require_members=args.require_complete),
         format=args.format,
+        unfit=UnfitPolicy.parse(args.unfit),
+        validation=args.validation,
+        card=args.card,
     )
 
 
@@ -173,7 +185,8 @@ def _print_report(report: PairReport) -> None:
         )
         print_line("\n" + "\n".join(wrapped))
     pairs = f"{report.pairs:,} pair{'' if report.pairs == 1 else 's'}"
-    where = f" in {plain(str(report.output))}" if report.written else ": nothing was written"
+    files = " and ".join(plain(str(path)) for path in (*report.outputs, *report.beside))
+    where = f" in {files}" if report.written else ": nothing was written"
     print_line(f"\n{pairs} ({report.format}){where}")
 
 

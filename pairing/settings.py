@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from collector.errors import UsageError
 from pairing.formats import Format, get_format
+from pairing.formats.policy import SKIP, UnfitPolicy
 from pairing.guards import GapKind, Guards
 from pairing.outcomes import Policy
 from pairing.strategies import Strategy, make_strategy
@@ -35,6 +36,12 @@ class PairSettings:
     format: str | Format = "trl"
     seed: int = 0
     """For strategies that draw."""
+    unfit: UnfitPolicy = SKIP
+    """What becomes of a pair that the format cannot hold; for a format given by name."""
+    validation: float = 0.0
+    """The share of prompts whose pairs go to a validation file of their own; 0 for one file of all."""
+    card: bool = False
+    """Write a dataset card, README.md, beside the output."""
     include_incomplete: bool = True
     """Read the file of incomplete groups beside each input too."""
     workers: int = 1
@@ -49,6 +56,10 @@ class PairSettings:
             raise UsageError(f"--workers {self.workers}: give 1 or more")
         if self.index_memory < _LEAST_INDEX:
             raise UsageError(f"--index-memory {self.index_memory}: give {_LEAST_INDEX} or more (MiB)")
+        if not 0 <= self.validation < 1:
+            raise UsageError(
+                f"--validation {self.validation:g}: give a share under 1, 0.05 for one prompt in twenty; 0 is no split"
+            )
         self.policy()
 
     def policy(self) -> Policy:
@@ -59,5 +70,5 @@ class PairSettings:
             strategy = make_strategy(strategy, min_gap=self.min_gap if absolute else 0.0, seed=self.seed)
             if not absolute or not hasattr(strategy, "min_gap"):
                 guards = replace(guards, min_gap=self.min_gap, gap_kind=self.gap_kind)
-        target = get_format(self.format) if isinstance(self.format, str) else self.format
+        target = get_format(self.format, self.unfit) if isinstance(self.format, str) else self.format
         return Policy(strategy, guards.checks(), target)

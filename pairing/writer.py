@@ -1,13 +1,15 @@
-"""Writes the pairs file: JSONL, every row with the same columns, and the whole file or none of it.
+"""Writes the pairs file: every row with the same columns, and the whole file or none of it.
 
-Rows go to a hidden file beside the output, which takes the output's name when it is complete and on disk.
+Rows go to a hidden file beside the output, JSON lines, which takes the output's name when it is complete and on disk;
+an output named .parquet is made of it at the end.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +17,10 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from collector.errors import OutputError
+from collector.errors import OutputError, UsageError
 from pairing.formats import Format
+from pairing.interleave import Interleaver
+from pairing.parquet import is_parquet, need_pyarrow, write_parquet
 
 __all__ = ["PairWriter", "holds_pairs"]
 
@@ -61,8 +65,13 @@ class PairWriter:
         self._output, self._target, self._overwrite = output, target, overwrite
         self._place = output.resolve()  # a link stays, and what it points to is written
         self._first_batch = first_batch
+        self._parquet = is_parquet(output)
+        self._check_kind()
         self._columns: frozenset[str] = frozenset()
-        self._size = 0
+        self._size = self._rows = 0
+        self._order: Interleaver[Any] | None = Interleaver() if target.spread else None
+        self.adapted: Counter[str] = Counter()
+        """What a policy did to make pairs fit, by name: pairs, not rows."""
         self._draft, self._file = self._new_draft()
 
     def __enter__(self) -> PairWriter:
@@ -73,15 +82,35 @@ class PairWriter:
         with suppress(OSError):  # what a full disk refused before, it refuses again
             self._file.close()
 
-    def write(self, record: Any) -> None:
-        """One row: a record that the target made."""
-        missing = self._target.columns(record) - self._columns
-        try:
-            if missing and self._widen(missing, record):
-                return
-            self._put(self._target.encode(record, self._columns))
-        except OSError as error:
-            raise self._failed(error) from None
+    def write(self, record: Any, prompt_id: str) -> None:
+        """The rows of a record that the target made; one, most often. `prompt_id` says whose they are."""
+        self.adapted.update(self._target.adapted(record))
+        rows = self._target.rows(record)
+        if self._order is None:
+            self._write_rows(rows)
+            return
+        for row in rows:
+            self._write_rows(self._order.add(prompt_id, row))
+
+    def widen(self, columns: frozenset[str]) -> None:
+        """Give all rows, those to come too, these columns."""
+        if missing := columns - self._columns:
+            self._widen(missing, None)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The optional columns of the file so far."""
+        return self._columns
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Rows of the file so far, those that wait for their place apart."""
+        return (self._rows,)
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self._output,)
 
     def restart(self) -> None:
         """Forget all rows."""
@@ -90,12 +119,22 @@ class PairWriter:
             self._file.truncate()
         except OSError as error:
             raise self._failed(error) from None
-        self._columns, self._size = frozenset(), 0
+        self._columns, self._size, self._rows = frozenset(), 0, 0
+        self._order = self._order and Interleaver()
+        self.adapted.clear()
+
+    def finish(self) -> None:
+        """All rows are known: those that wait are written. `commit` does it too."""
+        if self._order is not None:
+            self._write_rows(self._order.rest())
 
     def commit(self) -> None:
         """Give the file its name, once all of it is on disk."""
+        self.finish()
         try:
             self._file.flush()
+            if self._parquet:
+                self._to_parquet()
             os.fsync(self._file.fileno())
             self._publish()
             directory = os.open(self._place.parent, os.O_RDONLY)
@@ -106,16 +145,49 @@ class PairWriter:
         except OSError as error:
             raise self._failed(error) from None
 
+    def _check_kind(self) -> None:
+        """Raises UsageError where the output's name and the format do not go together."""
+        if self._parquet:
+            if self._target.shape(frozenset()) is None:
+                raise UsageError(f"--format {self._target.name} has no fixed columns: give a .jsonl as --output")
+            need_pyarrow(self._output)
+        elif self._target.parquet_only:
+            raise UsageError(f"--format {self._target.name} is read as Parquet alone: give an --output named .parquet")
+
+    def _write_rows(self, records: Iterable[Any]) -> None:
+        try:
+            for record in records:
+                missing = self._target.columns(record) - self._columns
+                self._rows += 1
+                if not (missing and self._widen(missing, record)):
+                    self._put(self._target.encode(record, self._columns))
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _to_parquet(self) -> None:
+        """Put a Parquet file of the same rows in the draft's place."""
+        lines_draft, lines = self._draft, self._file
+        self._draft, self._file = self._new_draft()
+        lines.seek(0)
+        try:
+            write_parquet(lines, self._draft, self._target.shape(self._columns) or {})
+        finally:
+            lines_draft.unlink()
+            lines.close()
+
     def _put(self, line: bytes) -> None:
         self._file.write(line + b"\n")
         self._size += len(line) + 1
 
-    def _widen(self, missing: frozenset[str], record: Any) -> bool:
+    def _widen(self, missing: frozenset[str], record: Any | None) -> bool:
         """Give the rows so far the columns they lack. True when `record` was written, in front of them."""
         self._columns |= missing
         if not self._size:
             return False
-        leads = self._size > self._first_batch and not missing <= self._target.settled
+        late = self._size > self._first_batch and not missing <= self._target.settled
+        leads = late and record is not None
+        if leads and self._order is not None:
+            self._order.undo()
         old_draft, old_file = self._draft, self._file
         self._draft, self._file = self._new_draft()
         self._size = 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
+from pairing.formats.policy import SKIP, UnfitPolicy
 from pairing.pairs import Pair
 
 __all__ = ["Capabilities", "Format", "Unfit"]
@@ -13,7 +16,8 @@ __all__ = ["Capabilities", "Format", "Unfit"]
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a target's records can hold. What they cannot is never left out in silence: the pair is dropped with a
-    counted reason (`unfit_...`), or the text is kept in another place that `notes` names."""
+    counted reason (`unfit_...`), made to fit by a policy and counted, or the text is kept in another place that
+    `notes` names."""
 
     several_messages: bool
     """More than one message in a completion."""
@@ -28,6 +32,10 @@ class Capabilities:
     loss: str
     """Which turns of a completion are trained on."""
     notes: str = ""
+    null_content: bool = False
+    """The loader takes messages whose content is null. We never write them; `pairmill check` asks."""
+    conversation: bool = True
+    """The prompt may have several turns; otherwise it is one user message, with or without a system message."""
 
 
 class Unfit(Exception):  # noqa: N818 - a reason to drop one pair, counted in the funnel
@@ -38,24 +46,44 @@ class Unfit(Exception):  # noqa: N818 - a reason to drop one pair, counted in th
         self.reason = reason
 
 
-class Format(Protocol):
+class Format(ABC):
     """A target. A record is made first, then written with the columns that the whole file has: a column that one row
     needs stands on every row. `encode(orjson.loads(encode(record, few)), more)` equals `encode(record, more)`, so that
-    rows already written can get a column that came later."""
+    rows already written can get a column that came later. A subclass takes over what has a default here."""
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
-    settled: ClassVar[frozenset[str]]
+    settled: ClassVar[frozenset[str]] = frozenset()
     """Optional columns whose filler already has the column's type."""
+    spread: ClassVar[bool] = False
+    """Rows of one prompt must not be neighbours in the file."""
+    parquet_only: ClassVar[bool] = False
+    """The trainer reads Parquet and nothing else."""
 
+    def __init__(self, unfit: UnfitPolicy = SKIP) -> None:
+        self.unfit = unfit
+
+    @abstractmethod
     def record(self, pair: Pair) -> Any:
         """The pair's record with only the columns it needs. Raises Unfit."""
-        ...
+
+    def rows(self, record: Any) -> Sequence[Any]:
+        """The rows that the record consists of: itself, where a format does not say otherwise."""
+        return (record,)
 
     def columns(self, record: Any) -> frozenset[str]:
-        """The optional columns this record needs."""
-        ...
+        """The optional columns this row needs."""
+        return frozenset()
 
+    @abstractmethod
     def encode(self, record: Any, columns: frozenset[str]) -> bytes:
         """One line of JSON, without newline, with exactly these optional columns."""
-        ...
+
+    def adapted(self, record: Any) -> tuple[str, ...]:
+        """What the policy did to this record, in stable names; empty for a pair that fits as it is."""
+        return ()
+
+    def shape(self, columns: frozenset[str]) -> dict[str, Any] | None:
+        """The record's types, for Parquet and the dataset card: a type, [items] or {field: shape}. None for a record
+        without fixed types."""
+        return None

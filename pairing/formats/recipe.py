@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from pairing.formats.base import Capabilities
+from pairing.formats.base import Capabilities, Format
 from pairing.messages import answer, prompt
 from pairing.pairs import Pair
 from pairing.rollouts import Rollout, dumps, loads, present, prompt_raw
@@ -14,7 +14,7 @@ from pairing.rollouts import Rollout, dumps, loads, present, prompt_raw
 __all__ = ["Recipe"]
 
 
-class Recipe:
+class Recipe(Format):
     """`{"prompt": responses_create_params.input, "chosen": output, "rejected": output, "reward_gap": gap}`.
 
     NeMo Gym's rows have no `output`: their `response.output` becomes messages. A row with `instructions` has its

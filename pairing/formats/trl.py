@@ -13,23 +13,22 @@ from typing import Any, ClassVar
 
 import orjson
 
-from collector.records.rows import Message
 from collector.records.tools import chat_tool
-from pairing.formats.base import Capabilities, Unfit
+from pairing.formats.base import Capabilities, Format, Unfit
+from pairing.formats.shapes import META, turns_shape
+from pairing.formats.turns import TEXT_KEYS, plain_turn
 from pairing.messages import answer, prompt, tools
 from pairing.pairs import Pair
 from pairing.rollouts import dumps
 
 __all__ = ["Trl"]
 
-_TEXT_COLUMNS = ("tool_call_id", "name", "reasoning_content")
-_MESSAGE_COLUMNS = ("tool_calls", *_TEXT_COLUMNS)
+_MESSAGE_COLUMNS = ("tool_calls", *TEXT_KEYS)
 _OPTIONAL = frozenset(_MESSAGE_COLUMNS)
 _SIDES = ("prompt", "chosen", "rejected")
-_CANNOT_HOLD = {"items": "unfit_items", "function_call": "unfit_tool_call", "audio": "unfit_content_parts"}
 
 
-class Trl:
+class Trl(Format):
     """`{"prompt": [messages], "chosen": [messages], "rejected": [messages], "tools"?: "[...]", "meta": {...}}`.
 
     `developer` becomes `system`, and Responses' tools take Chat's shape, which is what chat templates know; a refusal
@@ -46,13 +45,14 @@ class Trl:
         rectangular=True,
         loss="all turns of a completion, tool results too",
         notes="whether reasoning_content is rendered is up to the chat template",
+        null_content=True,
     )
 
     def record(self, pair: Pair) -> dict[str, Any]:
         record: dict[str, Any] = {
-            "prompt": [_message(m) for m in prompt(pair.chosen)],
-            "chosen": [_message(m) for m in answer(pair.chosen)],
-            "rejected": [_message(m) for m in answer(pair.rejected)],
+            "prompt": [plain_turn(m) for m in prompt(pair.chosen)],
+            "chosen": [plain_turn(m) for m in answer(pair.chosen)],
+            "rejected": [plain_turn(m) for m in answer(pair.rejected)],
             "meta": pair.meta(),
         }
         if not (record["chosen"] and record["rejected"]):
@@ -76,41 +76,10 @@ class Trl:
         row["meta"] = record["meta"]
         return orjson.dumps(row)
 
-
-def _message(message: Message) -> Message:
-    for key, reason in _CANNOT_HOLD.items():
-        if message.get(key):
-            raise Unfit(reason)
-    role = "system" if message["role"] == "developer" else message["role"]
-    plain: Message = {"role": role, "content": _text(message)}
-    if calls := message.get("tool_calls"):
-        plain["tool_calls"] = [_call(call) for call in calls]
-    for key in _TEXT_COLUMNS:
-        value = message.get(key)
-        if isinstance(value, str) and value:
-            plain[key] = value
-    return plain
-
-
-def _text(message: Message) -> str:
-    content, refusal = message.get("content") or "", message.get("refusal")
-    if isinstance(content, list):
-        if not all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-            raise Unfit("unfit_content_parts")
-        content = "".join(str(part.get("text", "")) for part in content)
-    return "\n".join(text for text in (content, refusal) if isinstance(text, str) and text)
-
-
-def _call(call: Any) -> dict[str, Any]:
-    function = call.get("function") if isinstance(call, dict) else None
-    if not isinstance(function, dict):
-        raise Unfit("unfit_tool_call")
-    arguments = function.get("arguments")
-    return {
-        "id": str(call.get("id") or ""),
-        "type": "function",
-        "function": {
-            "name": str(function.get("name") or ""),
-            "arguments": arguments if isinstance(arguments, str) else dumps(arguments).decode(),
-        },
-    }
+    def shape(self, columns: frozenset[str]) -> dict[str, Any]:
+        shape: dict[str, Any] = {
+            side: turns_shape([key for key in _MESSAGE_COLUMNS if f"{side}.{key}" in columns]) for side in _SIDES
+        }
+        if "tools" in columns:
+            shape["tools"] = str
+        return shape | {"meta": META}

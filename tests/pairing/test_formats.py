@@ -99,12 +99,15 @@ def test_recipe_loses_no_instructions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", sorted(FORMATS))
 def test_half_a_surrogate_pair_is_mended(tmp_path: Path, format: str) -> None:
     """An answer cut inside an emoji gives a file that every reader takes."""
+    if FORMATS[format].parquet_only:
+        pytest.skip("needs pyarrow; the record is that of trl-standard")
     half = "half \ud83d"
     rows = [our_row(0, 0, 1.0, half, prompt_id="ab" * 8), our_row(0, 1, 0.0, prompt_id="ab" * 8)]
     for row in rows:
         row["responses_create_params"]["input"][0]["content"] = half
-    (record,) = records(tmp_path, *rows, format=format)
-    assert (record["prompt"][0]["content"], record["chosen"][0]["content"]) == ("half \ufffd", "half \ufffd")
+    found = records(tmp_path, *rows, format=format)
+    assert len(found) == (2 if format == "trl-kto" else 1)
+    assert json.dumps(found, ensure_ascii=False).count("half \ufffd") in (2, 3)
 
 
 def test_tools_and_calls_come_along(tmp_path: Path) -> None:
@@ -175,9 +178,11 @@ def test_what_a_format_cannot_hold_is_counted(tmp_path: Path, output: list[Row],
 @pytest.mark.parametrize("format", sorted(FORMATS))
 def test_a_side_without_message(tmp_path: Path, format: str) -> None:
     """With the guards off an answer of no items reaches the format, which says what it makes of it."""
+    if FORMATS[format].parquet_only:
+        pytest.skip("needs pyarrow; the record is that of trl-standard")
     source = write_rows(tmp_path / "r.jsonl", our_row(0, 0, 1.0), our_row(0, 1, 0.0, output=[]))
     report = build_pairs(source, tmp_path / "pairs.jsonl", guards=Guards.none(), format=format)
-    assert dict(report.pair_drops) == ({"unfit_no_message": 1} if format == "trl" else {})
+    assert dict(report.pair_drops) == ({} if format == "recipe" else {"unfit_no_message": 1})
 
 
 def test_existing_output_is_kept(tmp_path: Path) -> None:
@@ -266,5 +271,5 @@ def test_no_pairs_make_an_empty_file(tmp_path: Path) -> None:
 
 def test_an_unknown_format_is_a_usage_error() -> None:
     """The known ones are listed."""
-    with pytest.raises(UsageError, match="--format nope: give one of recipe, trl"):
+    with pytest.raises(UsageError, match="--format nope: give one of axolotl, .*trl-standard, verl"):
         get_format("nope")
