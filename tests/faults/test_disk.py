@@ -22,10 +22,16 @@ _NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ModelServer]:
+def serving() -> Iterator[ModelServer]:
     server = ModelServer()
     with server.serving():
         yield server
+
+
+@pytest.fixture
+def server(serving: ModelServer) -> ModelServer:
+    serving.latency = (0.0, 0.0)
+    return serving
 
 
 def test_each_call_that_fails_is_one_line_and_costs_nothing(
@@ -58,11 +64,12 @@ def test_each_call_that_fails_is_one_line_and_costs_nothing(
 def test_a_file_size_limit_is_one_line(tmp_path: Path, pairmill: Commands, server: ModelServer) -> None:
     """RLIMIT_FSIZE: a write past it gives SIGXFSZ and EFBIG. The acknowledged rows are there; --resume goes on."""
     output = tmp_path / "out" / "rollouts.jsonl"
+    server.latency = (0.005, 0.01)  # rows come in many commits, not in one
     words = collect_words(write_prompts(tmp_path / "in.jsonl", 60), output, server.url)
-    run = pairmill.start(*words, file_size=30_000)
+    run = pairmill.start(*words, file_size=40_000)
     message = run.wait().one_line()
     assert f"{output}: File too large; stopped, and every row acknowledged before is safe" in message
-    assert len(run.acknowledged()) > 10
+    assert run.acknowledged()
     assert {row["response"]["id"] for row in rows_in(output)} >= set(run.acknowledged().values())
     assert_whole(output, 60, done=pairmill.run(*words, "--resume"))
 
@@ -181,8 +188,9 @@ def test_a_terminal_that_takes_nothing_does_not_stop_the_run(tmp_path: Path, ser
 def test_the_run_file_tells_of_the_stop(tmp_path: Path, pairmill: Commands, server: ModelServer) -> None:
     """After a disk error the run file, if it could be written, says `stopped`, and counts what is there."""
     output = tmp_path / "out" / "rollouts.jsonl"
+    server.latency = (0.005, 0.01)  # rows come in many commits, not in one
     words = collect_words(write_prompts(tmp_path / "in.jsonl", 20), output, server.url)
-    run = pairmill.start(*words, fault=("write", 6, errno.EIO))
+    run = pairmill.start(*words, fault=("write", 8, errno.EIO))
     run.wait().one_line()
     state = read_run_file(output.with_name("rollouts.run.json"))
     assert state is not None

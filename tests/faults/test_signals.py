@@ -52,7 +52,7 @@ def test_the_second_signal_stops_at_once(
 ) -> None:
     """The server never answers what is in flight; the run ends all the same, keeps what it had, and can go on."""
     output = tmp_path / "out" / "rollouts.jsonl"
-    server = ModelServer()
+    server = ModelServer(latency=(0.02, 0.04))
     with server.serving():
         words = collect_words(write_prompts(tmp_path / "in.jsonl", _TASKS), output, server.url)
         run = pairmill.start(*words)
@@ -136,7 +136,7 @@ def test_an_overwrite_that_ends_before_its_first_rollout_costs_nothing(
 def test_a_second_run_on_one_output_is_refused(tmp_path: Path, pairmill: Commands, flag: str) -> None:
     """One line names the process in the way; nothing is asked, and the first run ends as if nothing had been."""
     output = tmp_path / "out" / "rollouts.jsonl"
-    server, other = ModelServer(latency=(0.01, 0.03)), ModelServer()
+    server, other = ModelServer(latency=(0.05, 0.1)), ModelServer()
     with server.serving(), other.serving():
         source = write_prompts(tmp_path / "in.jsonl", 30)
         first = pairmill.start(*collect_words(source, output, server.url))
