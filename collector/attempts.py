@@ -74,15 +74,16 @@ class Attempts:
             self.limiter.release()
             self._give_up(job, endpoint, job.error)
             return
-        self._fit(job, sent)
+        if len(job.tasks) > self.samples:
+            self._fit(job, sent)
         job.number += 1
         try:
             replies, latency = await self._exchange(job, endpoint, sent)
         except RolloutError as error:
             self._failed(job, endpoint, error, sent)
             return
-        self.work.end()
         flags = self._check_number(job, len(replies), sent) if len(replies) < len(job.tasks) else ()
+        self.work.end()
         attempt = Attempt(job.number, endpoint.name, sent - job.began, latency)
         for each, reply in zip(job.tasks, replies, strict=False):
             asked = each if each is task else replace(each, seed=task.seed)  # the request had one seed
