@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from collector.errors import UsageError
-from collector.options import add_collect_options, positive_int, protocol_of, settings_from
+from collector.options import add_collect_options, given_path, positive_int, protocol_of, settings_from
 from collector.terminal import plain
 
 if TYPE_CHECKING:  # the run's own imports cost start-up time that --help should not pay
@@ -43,8 +43,8 @@ T = TypeVar("T")
 def add_parsers(commands: argparse._SubParsersAction[Any]) -> None:
     """Adds the collector's commands; each parsed namespace carries its handler as `handler`."""
     collect = commands.add_parser("collect", help="query a model server, verify, stream rollouts to disk")
-    collect.add_argument("--input", type=Path, required=True, metavar="PATH", help="prompts, JSONL")
-    collect.add_argument("--output", type=Path, required=True, metavar="PATH", help="rollouts, JSONL")
+    collect.add_argument("--input", type=given_path, required=True, metavar="PATH", help="prompts, JSONL")
+    collect.add_argument("--output", type=given_path, required=True, metavar="PATH", help="rollouts, JSONL")
     add_collect_options(collect)
     collect.add_argument(
         "--reverify", action="store_true", help="score the rollouts of --input again; no server is asked for new ones"
@@ -53,7 +53,7 @@ def add_parsers(commands: argparse._SubParsersAction[Any]) -> None:
     serve = commands.add_parser("serve", help="serve the embedded model, OpenAI-compatible")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, default=8000, metavar="N", help="default 8000; 0 takes a free one")
-    serve.add_argument("--model-dir", type=Path, metavar="DIR", help="another small Llama in Hugging Face form")
+    serve.add_argument("--model-dir", type=given_path, metavar="DIR", help="another small Llama in Hugging Face form")
     serve.add_argument("--model-name", metavar="NAME", help="the name clients ask for (default pairmill-demo)")
     serve.add_argument("--max-batch", type=positive_int, metavar="N", help="sequences that run at once (default 64)")
     serve.set_defaults(handler=_serve, parser=serve)
@@ -71,19 +71,21 @@ def endpoint_of(args: argparse.Namespace) -> str | None:
     if protocol_of(args) != "agent":
         return None if url is None else str(url)
     from collector.nemo_gym import agents_of_rows, check_named, check_one_agent, find_agents
-    from collector.settings import shown_url
+    from collector.urls import bare_url, shown_url, url_problem
 
     named = agents_of_rows(args.input, args.limit, args.agent_name)
     if url is not None:
         check_one_agent(args.input, named, args.agent_name)
         return str(url)
+    problem = url_problem(args.head_url)
+    if problem:
+        raise UsageError(f"--head-url {bare_url(args.head_url)}: {problem}; give a URL such as http://127.0.0.1:11000")
     check_named(args.input, named)
-    if args.dry_run:
-        args.endpoint_name = f"the agent {next(iter(named))}, where {plain(args.head_url)} says"
-        return str(args.head_url)
-    args.agent_urls = find_agents(args.head_url, args.input, named)
     # Its servers take new ports at each start: to --resume the endpoint is the head server.
     args.endpoint_name = shown_url(args.head_url)
+    if args.dry_run:
+        return str(args.head_url)
+    args.agent_urls = find_agents(args.head_url, args.input, named)
     return str(next(iter(args.agent_urls.values())))
 
 

@@ -18,8 +18,10 @@ from collector.journal import StreamPaths, check_output
 from collector.policies import RetryPolicy, Timeouts
 from collector.prompts import Inventory, check_rows, repeat_rows, rows_of
 from collector.protocols import Protocol, get_protocol
+from collector.protocols.agent import agent_of
 from collector.records.rows import Task
-from collector.settings import CollectSettings, shown_url
+from collector.settings import CollectSettings
+from collector.urls import shown_url
 from collector.verifiers import verifier_of
 from collector.work import jobs_of
 
@@ -41,7 +43,7 @@ def dry_run(settings: CollectSettings) -> str:
         "\n".join(_head(settings, protocol, tasks[0])),
         _body(settings, protocol, tasks),
         "the plan:",
-        "\n".join(f"  {name:<12} {text}" for name, text in _plan(settings, inventory)),
+        "\n".join(f"  {name:<12} {text}" for name, text in _plan(settings, inventory, tasks[0])),
     )
     return "\n\n".join(blocks)
 
@@ -54,15 +56,19 @@ def _first_tasks(settings: CollectSettings, protocol: Protocol) -> tuple[Task, .
 
 
 def _head(settings: CollectSettings, protocol: Protocol, task: Task) -> Iterator[str]:
-    yield f"POST {_where(settings)}{protocol.path}"
+    yield f"POST {_where(settings, task)}{protocol.path}"
     credentials = credentials_of(settings)
     for name, value in request_headers(settings).items():
         yield f"{name}: {REDACTED if value in credentials or name == 'authorization' else value}"
 
 
-def _where(settings: CollectSettings) -> str:
+def _where(settings: CollectSettings, task: Task) -> str:
     """The endpoint's URL; where it is found out only when the run begins, what tells it."""
-    return f"<{settings.endpoint_name}>" if settings.endpoint_name else shown_url(settings.base_url)
+    if settings.endpoint_name is None:
+        return shown_url(settings.base_url)
+    if settings.protocol != "agent":
+        return f"<{settings.endpoint_name}>"
+    return f"<the agent {agent_of(task.row.fields) or settings.agent_name}, where {settings.endpoint_name} says>"
 
 
 def _body(settings: CollectSettings, protocol: Protocol, tasks: tuple[Task, ...]) -> str:
@@ -74,14 +80,14 @@ def _body(settings: CollectSettings, protocol: Protocol, tasks: tuple[Task, ...]
     return "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in pretty)
 
 
-def _plan(settings: CollectSettings, inventory: Inventory) -> Iterator[tuple[str, str]]:
+def _plan(settings: CollectSettings, inventory: Inventory, first: Task) -> Iterator[tuple[str, str]]:
     yield "input", f"{settings.input}: {inventory.rows} {'row' if inventory.rows == 1 else 'rows'}"
     yield "output", f"{settings.output}{_output_state(settings)}"
     yield "rollouts", f"{inventory.tasks} ({_repeats(settings)})"
     if settings.temperatures:
         yield "temperatures", ", ".join(f"{value:g}" for value in settings.temperatures) + ", by repeat"
     yield "in flight", _parallelism(settings)
-    yield "servers", ", ".join((_where(settings), *(shown_url(url) for url in settings.base_urls[1:])))
+    yield "servers", ", ".join((_where(settings, first), *(shown_url(url) for url in settings.base_urls[1:])))
     yield "protocol", settings.protocol
     if settings.protocol != "agent" or settings.model:
         yield "model", settings.model or "the server's only one, asked for when the run begins"

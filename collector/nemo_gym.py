@@ -19,6 +19,7 @@ import yaml
 from collector.errors import InputError, ServerError
 from collector.journal.reader import iter_lines
 from collector.protocols.server_text import one_line
+from collector.urls import bare_url
 
 __all__ = ["agents_of_rows", "check_named", "check_one_agent", "find_agents"]
 
@@ -86,7 +87,8 @@ def find_agents(head_url: str, path: Path, named: Mapping[str, int]) -> dict[str
     if unknown is not None:
         known = one_line(", ".join(sorted(agents)) or "none")
         raise ServerError(
-            f"{head_url}: the head server knows no agent {unknown!r} ({path}:{named[unknown]}); its agents: {known}"
+            f"{bare_url(head_url)}: the head server knows no agent {unknown!r} ({path}:{named[unknown]});"
+            f" its agents: {known}"
         )
     return {name: agents[name] for name in named}
 
@@ -110,14 +112,14 @@ def _reachable(host: str) -> str:
 
 
 def _fetch_config(head_url: str) -> Mapping[str, Any]:
-    url = head_url.rstrip("/") + _PATH
+    url = bare_url(head_url.rstrip("/")) + _PATH
     try:
-        response = httpx.get(url, timeout=_TIMEOUT, trust_env=False)
+        response = httpx.get(head_url.rstrip("/") + _PATH, timeout=_TIMEOUT, trust_env=False)
         response.raise_for_status()
         config = yaml.safe_load(orjson.loads(response.content))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
-        said = f"HTTP {status}" if status else one_line(str(error))
+        said = f"HTTP {status}" if status else one_line(str(error).replace(head_url, bare_url(head_url)))
         raise ServerError(
             f"{url}: the head server does not answer ({said}); start it, or give --agent-url http://host:port"
         ) from None

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
 
 import orjson
 
 from collector.errors import UsageError
 from collector.policies import RetryPolicy, Timeouts
 from collector.templates import Template
-from collector.terminal import plain
+from collector.urls import bare_url, shown_url, url_problem
 
 __all__ = ["PROTOCOLS", "CollectSettings", "ProtocolName", "RetryPolicy", "Timeouts", "shown_url"]
 
@@ -30,7 +28,6 @@ _SEVERAL = ("chat", "completions")
 """Protocols whose requests can ask for several samples."""
 _NOT_EXTRA = frozenset({"input", "messages", "n", "prompt", "seed", "stream"})
 """Fields of a request that the collector decides itself."""
-_USER = re.compile(r"//[^/@]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +101,10 @@ class CollectSettings:
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"--protocol {self.protocol}: give one of {', '.join(PROTOCOLS)}")
         for url in self.base_urls:
-            problem = _url_problem(url)
+            problem = url_problem(url)
             if problem:
                 flag = "--agent-url" if self.protocol == "agent" else "--base-url"
-                shown = plain(_USER.sub("//", url))
-                raise UsageError(f"{flag} {shown}: {problem}; give a URL such as http://127.0.0.1:8000/v1")
+                raise UsageError(f"{flag} {bare_url(url)}: {problem}; give a URL such as http://127.0.0.1:8000/v1")
 
     def _check_counts(self) -> None:
         for flag, value, most in (
@@ -188,22 +184,3 @@ class CollectSettings:
     def base_urls(self) -> tuple[str, ...]:
         """Every endpoint's URL, `base_url` first, each once."""
         return tuple(dict.fromkeys((self.base_url, *self.replica_urls)))
-
-
-def shown_url(url: str) -> str:
-    """`url` fit for rows and messages: without user, password and query, and without a slash at its end."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-
-
-def _url_problem(url: str) -> str | None:
-    """Why requests cannot go to `url`, or None."""
-    if not url.isprintable() or " " in url:
-        return "a space or line break stands in it"
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            return "it is no http URL"
-    except ValueError as error:
-        return str(error)
-    return "a query or fragment cannot be kept" if parts.query or parts.fragment else None

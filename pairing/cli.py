@@ -17,6 +17,7 @@ from collector.cli import add_parsers
 from collector.errors import PairmillError, UsageError
 from collector.options import Parser, add_collect_options
 from collector.options.config_file import with_config
+from collector.options.credentials import is_credential
 from collector.options.plus_args import translate
 from collector.terminal import plain
 from pairing.options import add_pair_options
@@ -50,11 +51,20 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser, commands = _parser()
     args, unknown = parser.parse_known_args(with_config(translate(argv), commands))
     if unknown:
-        flags = [flag for action in args.parser._actions for flag in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], flags, n=2, cutoff=0.6)
-        meant = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UsageError(f"unrecognized arguments: {' '.join(unknown)}{meant} (see {args.parser.prog} --help)")
+        raise UsageError(f"{_unknown(unknown, argv, args.parser)} (see {args.parser.prog} --help)")
     return args
+
+
+def _unknown(words: list[str], argv: list[str], parser: argparse.ArgumentParser) -> str:
+    """What is wrong with words that are no option. No value is repeated: behind `--api-key` it is the key, and so may
+    be a word of a header that was written without quotes."""
+    options = [word.partition("=")[0] for word in words if word.startswith("-")]
+    if not options:
+        secret = any(is_credential(word) or word.startswith("--header") for word in argv)
+        return f"unrecognized arguments: {'(not shown)' if secret else ' '.join(words)}: quote what has spaces in it"
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    near = difflib.get_close_matches(options[0], flags, n=2, cutoff=0.6)
+    return f"unrecognized arguments: {' '.join(options)}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 def _flushed(code: int) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from collector.errors import UsageError
 from collector.options.credentials import is_credential, is_key
@@ -26,6 +26,8 @@ _FLAG = "--config"
 _NAMES = {"params": "param", "headers": "header", "headers_env": "header_env", "vetoes": "veto"}
 _PAIRS = frozenset({"header", "header_env", "param"})
 """Repeatable flags of the form NAME=VALUE: the file's stay beside the command line's, which win name by name."""
+_HEADERS = frozenset({"header", "header_env"})
+_USER = re.compile(r"//[^/]*@")
 _RIVALS = (
     {"api_key_env", "api_key_file"},
     {"system_prompt", "system_prompt_file"},
@@ -50,8 +52,7 @@ def with_config(words: list[str], parsers: Mapping[str, argparse.ArgumentParser]
 
 
 def _config_path(words: Sequence[str]) -> Path | None:
-    given = [word.partition("=")[2] for word in words if word.startswith(f"{_FLAG}=")]
-    given += [value for word, value in pairwise(words) if word == _FLAG]
+    given = _values(_FLAG, words)
     if len(given) > 1:
         raise UsageError(f"{_FLAG}: give one file")
     return Path(given[0]) if given and given[0] else None
@@ -69,6 +70,8 @@ class _Reader:
             if option not in (_FLAG, "--help", "-h") and not option.startswith("--no-send")
         }
         self.silenced = self._silenced(given)
+        self.headers = {_header_name(text) for name in ("--header", "--header-env") for text in _values(name, given)}
+        """The headers that the command line decides, by either flag."""
 
     def flags(self) -> Iterator[str]:
         """The words that say what the file says."""
@@ -85,11 +88,8 @@ class _Reader:
         """The settings that the command line decides: those it gives, and what contradicts or repeats them."""
         options = {word.partition("=")[0] for word in given}
         dests = {action.dest for option, action in self.parser._option_string_actions.items() if option in options}
-        params = [word.partition("=")[2] for word in given if word.startswith("--param=")]
-        params += [value for word, value in pairwise(given) if word == "--param"]
-        named = {
-            self.actions[name].dest for name in (text.partition("=")[0] for text in params) if name in self.actions
-        }
+        params = [text.partition("=")[0] for text in _values("--param", given)]
+        named = {self.actions[name].dest for name in params if name in self.actions}
         rivals = {name for group in _RIVALS if group & dests for name in group}
         return (dests | named | rivals) - _PAIRS
 
@@ -99,6 +99,8 @@ class _Reader:
             yield from self._switch(key, action, value)
         elif isinstance(action, argparse._AppendAction):
             for text in self._several(key, action, value):
+                if action.dest in _HEADERS and _header_name(text) in self.headers:
+                    continue
                 yield f"{flag}={self._checked(key, action, text, text)}"
         else:
             yield f"{flag}={self._checked(key, action, self._one(key, action, value), value)}"
@@ -156,6 +158,11 @@ class _Reader:
 
     def _checked(self, key: str, action: argparse.Action, text: str, value: Any) -> str:
         """`text`, once the flag itself has taken it: a value out of range is said with the file and the key."""
+        if action.dest.endswith("_url") and _USER.search(text):
+            raise UsageError(
+                f"{self.path}: {key}: a password has no place in a file: leave it out of the URL and give header_env ="
+                ' { Authorization = "VARIABLE" }'
+            )
         try:
             self.parser._check_value(action, self.parser._get_value(action, text))
         except argparse.ArgumentError as error:
@@ -164,8 +171,8 @@ class _Reader:
 
     def _json(self, key: str, value: Any) -> str:
         try:
-            return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
-        except TypeError:
+            return json.dumps(value, allow_nan=False)  # orjson would write null for TOML's nan and inf
+        except (TypeError, ValueError):
             raise self._wrong(key, value, "what JSON can hold") from None
 
     def _wrong(self, key: str, value: Any, expected: str) -> UsageError:
@@ -181,6 +188,16 @@ class _Reader:
         near = difflib.get_close_matches(key.replace("-", "_"), [*self.actions, *_NAMES], n=2, cutoff=0.6)
         meant = f"; did you mean {' or '.join(near)}?" if near else f" (see {self.parser.prog} --help)"
         return UsageError(f"{self.path}: {shown}: no such setting{meant}")
+
+
+def _values(flag: str, words: Sequence[str]) -> list[str]:
+    """What a flag was given on the command line, in both spellings."""
+    given = [word.partition("=")[2] for word in words if word.startswith(f"{flag}=")]
+    return given + [value for word, value in pairwise(words) if word == flag]
+
+
+def _header_name(text: str) -> str:
+    return text.partition("=")[0].strip().lower()
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from collector.errors import UsageError
 
-__all__ = ["api_key", "headers", "is_credential", "is_key"]
+__all__ = ["api_key", "headers", "is_credential", "is_key", "key_in"]
 
-_CREDENTIAL = re.compile(r"auth|api[-_]?key|token|secret|cookie|passw|credential", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"auth|api[-_]?key|token|secret|cookie|passw|credential|jwt|(^|[-_])key$", re.IGNORECASE)
+_CREDENTIAL_VALUE = re.compile(r"(bearer|basic)\s", re.IGNORECASE)
 _KEY = re.compile(
     r"(api|access|auth|bearer|secret)?[-_]?(key|token|secret|password|passwd)|authorization", re.IGNORECASE
 )
+_INNER_KEY = re.compile(
+    r"(api|access|auth|bearer|secret)[-_]?(key|token|secret)|secret|password|passwd|authorization", re.IGNORECASE
+)
+"""Deeper in a body `key` and `token` are common words (a filter's field, a piece of text)."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OURS = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
@@ -30,6 +37,25 @@ def is_key(name: str) -> bool:
     return _KEY.fullmatch(name) is not None
 
 
+def key_in(fields: Mapping[str, Any]) -> str | None:
+    """The name of a credential among a request's fields, at any depth; None when there is none. A schema that only
+    speaks of a password holds no text under that name."""
+    found = next(filter(is_key, fields), None)
+    rest: list[Any] = list(fields.values())
+    while found is None and rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            found = next((name for name, inner in value.items() if isinstance(inner, str) and _is_inner(name)), None)
+            rest += value.values()
+        elif isinstance(value, list):
+            rest += value
+    return found
+
+
+def _is_inner(name: object) -> bool:
+    return isinstance(name, str) and _INNER_KEY.fullmatch(name) is not None
+
+
 def api_key(variable: str | None, file: Path | None) -> str | None:
     """The key that --api-key-env or --api-key-file leads to. Raises UsageError when it leads nowhere."""
     if variable and file:
@@ -40,8 +66,12 @@ def api_key(variable: str | None, file: Path | None) -> str | None:
         return None
     try:
         key = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--api-key-file {file}: cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--api-key-file {file}: is no UTF-8 text") from None
+    except OSError as error:
+        # A path that leads nowhere is not shown: some give the key itself here.
+        shown = "(not shown)" if error.errno in (errno.ENOENT, errno.ENAMETOOLONG) else file
+        raise UsageError(f"--api-key-file {shown}: cannot be read: {error.strerror}") from None
     if not key:
         raise UsageError(f"--api-key-file {file}: holds no key")
     return key
@@ -50,11 +80,12 @@ def api_key(variable: str | None, file: Path | None) -> str | None:
 def headers(plain: Sequence[str], from_environment: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """(headers, secrets) of --header and --header-env. A secret is a value from the environment, and the last word of
     one that has several (`Bearer ...`)."""
-    sent = dict(_plain_header(text) for text in plain)
+    shown = dict(_plain_header(text) for text in plain)
+    sent = dict(shown)
     secrets: list[str] = []
     for text in from_environment:
         name, variable = _split(text, "--header-env", "VAR")
-        if name in sent:
+        if name in shown:
             raise UsageError(f"--header {name} and --header-env {name}: give one")
         sent[name] = value = _from_environment(variable, f"--header-env {name}")
         secrets += dict.fromkeys((value, value.rpartition(" ")[2]))
@@ -64,10 +95,10 @@ def headers(plain: Sequence[str], from_environment: Sequence[str]) -> tuple[dict
 
 def _plain_header(text: str) -> tuple[str, str]:
     name, value = _split(text, "--header", "VALUE")
-    if is_credential(name):
+    if is_credential(name) or _CREDENTIAL_VALUE.match(value):
         raise UsageError(
-            f"--header {name}: a credential has no place on the command line: put it into an environment variable"
-            f" and give --header-env {name}=VARIABLE"
+            f"--header {name}: a credential has no place on a command line or in a file of settings: put it into an"
+            f" environment variable and give --header-env {name}=VARIABLE"
         )
     _check_value(value, f"--header {name}")
     return name, value

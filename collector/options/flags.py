@@ -8,7 +8,7 @@ from typing import Any
 
 from collector.errors import UsageError
 from collector.options import patience, prompt, sampling, server, work
-from collector.options.credentials import is_key
+from collector.options.credentials import key_in
 from collector.settings import CollectSettings
 
 __all__ = ["add_collect_options", "protocol_of", "settings_from"]
@@ -35,7 +35,9 @@ def settings_from(args: argparse.Namespace, *, base_url: str, output: Path) -> C
     if given["system_prompt"] is not None and "instructions" in given["params"]:
         raise UsageError("--system-prompt and --param instructions: give one, they say the same")
     for flag, fields in (("--param", given["params"]), ("--extra-body", given["extra_body"])):
-        secret = next(filter(is_key, fields), None)
+        secret = key_in(fields)
         if secret is not None:
             raise UsageError(f"{flag} {secret}: a credential would end up in the run's files: give --header-env")
+    if given["api_key"] and "authorization" in given["headers"]:
+        raise UsageError("--api-key-env or --api-key-file, and --header-env authorization: give one")
     return CollectSettings(input=args.input, output=output, base_url=base_url, protocol=protocol_of(args), **given)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, NoReturn
 
 import orjson
 
 from collector.errors import UsageError
 
-__all__ = ["Parser", "given_text", "json_object", "positive_int", "repeats", "temperatures"]
+__all__ = ["Parser", "given_path", "given_text", "json_object", "positive_int", "repeats", "temperatures"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,6 +38,11 @@ def given_text(text: str) -> str:
     return text
 
 
+def given_path(text: str) -> Path:
+    """An argparse type: a path. An empty text is none, not the current folder."""
+    return Path(given_text(text))
+
+
 def temperatures(text: str) -> tuple[float, ...]:
     """An argparse type: one number, or several with commas between them."""
     return tuple(float(part) for part in text.split(","))
@@ -58,6 +64,8 @@ def json_object(text: str) -> dict[str, Any]:
 def repeats(text: str) -> int | dict[str, int]:
     """An argparse type: a whole number, or one for each agent: `{my_agent: 3, _default: 2}`."""
     if not text.lstrip().startswith("{"):
+        if ":" in text:
+            raise argparse.ArgumentTypeError(f"{text}: a shell takes braces apart: write '{{agent: 3}}' in quotes")
         return positive_int(text)
     from collector.options.plus_args import read_value
 
@@ -73,5 +81,6 @@ def repeats(text: str) -> int | dict[str, int]:
 # argparse names the type in "invalid ... value".
 positive_int.__name__ = "whole number"
 given_text.__name__ = "text"
+given_path.__name__ = "path"
 temperatures.__name__ = "temperature"
 repeats.__name__ = "whole number"

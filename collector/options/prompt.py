@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import UsageError
-from collector.options.parser import given_text
+from collector.options.parser import given_path, given_text
 
 __all__ = ["add_options", "read_options"]
 
@@ -18,14 +18,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the prompt")
     group.add_argument(
         "--prompt-template",
-        type=Path,
+        type=given_path,
         metavar="PATH",
         help="makes the user message of each row: a text with {field}, or YAML with the keys user and system",
     )
     group.add_argument(
         "--system-prompt", type=given_text, metavar="TEXT", help="in front of each prompt, instead of the row's own"
     )
-    group.add_argument("--system-prompt-file", type=Path, metavar="PATH", help="a file that holds it")
+    group.add_argument("--system-prompt-file", type=given_path, metavar="PATH", help="a file that holds it")
 
 
 def read_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _read_yaml(text: str, where: str) -> tuple[str, str | None]:
         raise UsageError(f"{where}: knows no key {unknown}: a template has user and system")
     if not isinstance(parts.get("system"), str | None):
         raise UsageError(f"{where}: system: give a text")
-    return parts["user"], parts.get("system")
+    return parts["user"], parts.get("system") or None
 
 
 def _read(path: Path, flag: str) -> str:

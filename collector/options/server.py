@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from collector.options.credentials import api_key, headers
-from collector.options.parser import given_text, json_object, positive_int
+from collector.options.parser import given_path, given_text, json_object, positive_int
 from collector.settings import PROTOCOLS
 
 __all__ = ["add_options", "read_options"]
@@ -34,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--api-key-env", type=given_text, metavar="VAR", help="environment variable that holds the API key"
     )
-    group.add_argument("--api-key-file", metavar="PATH", type=Path, help="file that holds the API key")
+    group.add_argument("--api-key-file", metavar="PATH", type=given_path, help="file that holds the API key")
     group.add_argument(
         "--header",
         action="append",

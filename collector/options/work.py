@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from collector.options.parser import given_text, positive_int, repeats
+from collector.options.parser import given_path, given_text, positive_int, repeats
 
 __all__ = ["add_options", "read_options"]
 
@@ -14,7 +13,7 @@ __all__ = ["add_options", "read_options"]
 def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the run")
     group.add_argument(
-        "--config", type=Path, metavar="PATH", help="a TOML file of flags; the command line wins over it"
+        "--config", type=given_path, metavar="PATH", help="a TOML file of flags; the command line wins over it"
     )
     group.add_argument(
         "--num-repeats",

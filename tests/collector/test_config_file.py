@@ -46,6 +46,7 @@ guided = { deep = [1, 2] }
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAIRMILL_TEST_KEY", "canary-123")
+    monkeypatch.setenv("PAIRMILL_OTHER_KEY", "canary-456")
 
 
 def asked(tmp_path: Path, content: str, *words: str) -> CollectSettings:
@@ -85,6 +86,9 @@ def test_a_file_says_all_that_flags_say(tmp_path: Path) -> None:
         (["--param=max_tokens=5"], "params.max_output_tokens", 5),
         (["--max-output-tokens=5"], "params.max_output_tokens", 5),
         (["--header=X-Source=mine"], "headers.x-source", "mine"),
+        (["--header-env=X-AUTH=PAIRMILL_OTHER_KEY"], "headers.x-auth", "canary-456"),
+        (["--header-env=X-Source=PAIRMILL_OTHER_KEY"], "headers.x-source", "canary-456"),
+        (["--header=x-source=mine"], "headers.x-source", "mine"),
         (["--extra-body", "{}"], "extra_body", {}),
         (["--output=o"], "output", Path("o")),
     ],
@@ -116,6 +120,9 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path, words: list[str], n
         ("model = ''", "model = '': is empty"),
         ("params = 3", "params = 3: give a table"),
         ("[params]\na = 2020-01-01", "params.a = .*: give what JSON can hold"),
+        ("[params]\na = nan", "params.a = nan: give what JSON can hold"),
+        ("[extra_body]\na = [inf]", "extra_body = .*: give what JSON can hold"),
+        ("base_url = 'http://me:canary@h/v1'", "base_url: a password has no place in a file"),
         ("extra_body = 3", "extra_body = 3: give a table"),
         ("[headers]\nX-A = 3", "headers.X-A = 3: give a text"),
         ("[headers]\nAuthorization = 'canary'", r"headers.Authorization: a credential has no place .*header_env = \{"),

@@ -130,7 +130,22 @@ def test_a_password_in_a_bad_url_is_not_shown() -> None:
             ["--api-key-env", "PAIRMILL_NO_SUCH_KEY"],
             "--api-key-env PAIRMILL_NO_SUCH_KEY: no environment variable of that name is set",
         ),
-        (["--api-key-file", "/nonexistent/key"], "--api-key-file /nonexistent/key: cannot be read"),
+        (["--api-key-file", "sk-canary"], r"--api-key-file \(not shown\): cannot be read: No such file"),
+        (["--api-key-file", "canary" * 99], r"--api-key-file \(not shown\): cannot be read: File name too long"),
+        (["--api-key-file", "/dev"], "--api-key-file /dev: cannot be read: Is a directory"),
+        (["--header", "X-Key=canary"], "--header x-key: a credential"),
+        (["--header", "X-Who=Bearer canary"], "--header x-who: a credential"),
+        (["--extra-body", '{"metadata": {"api_key": "canary"}}'], "--extra-body api_key: a credential"),
+        (["--param", 'tools=[{"headers": {"Authorization": "canary"}}]'], "--param Authorization: a credential"),
+        (["--base-url", "http://h/v1?key=canary"], "--base-url http://h/v1: a query or fragment"),
+        (["--base-url", "me:canary@h/v1"], "--base-url h/v1: it is no http URL"),
+        (["--base-url", "http://m/e:canary@h/v1"], "--base-url http://h/v1: an @ stands in its path"),
+        (["--base-url", "http://me:p//canary@h:99999/v1"], "--base-url http://h:99999/v1: "),
+        (["--base-url", "http://me:p@canary@h:99999/v1"], "--base-url http://h:99999/v1: Port out of range"),
+        (["--agent-name=a", "--head-url=me:canary@h"], "--head-url h: it is no http URL"),
+        (["--config", ""], "--config: is empty"),
+        (["--prompt-template", ""], "--prompt-template: is empty"),
+        (["--num-repeats", "a:3"], "--num-repeats: a:3: a shell takes braces apart: write .* in quotes"),
         (["--temperature", "0.6,hot"], "--temperature: invalid temperature value: '0.6,hot'"),
         (["--temperature", "0.6,-1"], "--temperature -1.0: give a number from 0"),
         (["--temperature", "nan"], "--temperature nan: give a number"),
@@ -209,6 +224,7 @@ def test_every_flag_of_the_full_reach_has_its_setting() -> None:
         ("t.txt", "Q: {q}\n\n", "Q: {q}\n", None),
         ("t.yaml", "user: |-\n  Q: {q}\nsystem: Be brief.\n", "Q: {q}", "Be brief."),
         ("t.YML", "user: 'Q: {q}'\nsystem:\n", "Q: {q}", None),
+        ("t.yaml", "user: 'Q: {q}'\nsystem: ''\n", "Q: {q}", None),
     ],
 )
 def test_a_template_is_a_text_or_nemo_gyms_yaml(
@@ -253,6 +269,20 @@ def test_a_header_from_the_environment_is_a_secret(monkeypatch: pytest.MonkeyPat
     assert "canary" not in repr(asked) + str(asked.identity())
     with pytest.raises(UsageError, match="--header x-a and --header-env x-a: give one"):
         settings("--header", "X-A=1", "--header-env", "X-A=PAIRMILL_TEST_KEY")
+
+
+def test_two_flags_that_say_who_asks_contradict_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One would silently win over the other."""
+    monkeypatch.setenv("PAIRMILL_TEST_KEY", "canary-123")
+    with pytest.raises(UsageError, match="--api-key-env or --api-key-file, and --header-env authorization: give one"):
+        settings("--api-key-env=PAIRMILL_TEST_KEY", "--header-env=Authorization=PAIRMILL_TEST_KEY")
+
+
+def test_a_schema_may_speak_of_a_password() -> None:
+    """A tool's parameter of that name is no credential, nor is a filter's `key`."""
+    tools = '[{"type": "function", "function": {"parameters": {"properties": {"password": {"type": "string"}}}}}]'
+    asked = settings(f"--param=tools={tools}", '--extra-body={"filters": [{"key": "region", "value": "us"}]}')
+    assert set(asked.params) == {"tools"}
 
 
 def test_reverify_takes_no_flag_that_asks_a_server() -> None:
