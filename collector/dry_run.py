@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import orjson
 
 from collector.client.client import credentials_of, request_headers
 from collector.client.redaction import REDACTED, Redactor
 from collector.collecting import check_apart
-from collector.errors import InputError, RolloutError
-from collector.journal import StreamPaths, check_output
+from collector.errors import RolloutError
+from collector.journal import RunFile, StreamPaths, check_output, file_digest, read_run_file, rollouts_there
+from collector.journal.keys import KeySet
 from collector.policies import RetryPolicy, Timeouts
 from collector.prompts import Inventory, check_rows, repeat_rows, rows_of
 from collector.protocols import Protocol, get_protocol
 from collector.protocols.agent import agent_of
-from collector.records.rows import Task
+from collector.records.rows import PromptRow, Task
 from collector.settings import CollectSettings
 from collector.urls import shown_url
-from collector.verifiers import verifier_of
+from collector.verifiers import Verifier, verifier_of
 from collector.work import jobs_of
 
-__all__ = ["dry_run", "retry_in_words"]
+__all__ = ["dry_run"]
 
 
 def dry_run(settings: CollectSettings) -> str:
@@ -33,73 +35,102 @@ def dry_run(settings: CollectSettings) -> str:
     paths = StreamPaths.for_output(settings.output)
     check_apart(settings, paths)
     verifier = verifier_of(settings)
-    inventory = check_rows(settings, verifier.check if verifier else None)
-    check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
     protocol = get_protocol(settings.protocol)
-    tasks = _first_tasks(settings, protocol)
+    inventory = check_rows(settings, lambda row: _problem_in(row, settings, protocol, verifier))
+    check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
+    there = _rollouts_there(settings, paths)
+    tasks = _first_tasks(settings, protocol, there)
+    where = _where(settings, tasks[0] if tasks else None)
     blocks = (
         "dry run: nothing is sent, nothing is written",
-        "the first request:",
-        "\n".join(_head(settings, protocol, tasks[0])),
-        _body(settings, protocol, tasks),
+        *_request(settings, protocol, tasks, where),
         "the plan:",
-        "\n".join(f"  {name:<12} {text}" for name, text in _plan(settings, inventory, tasks[0])),
+        "\n".join(f"  {name:<12} {text}" for name, text in _plan(settings, inventory, where, len(there))),
     )
     return "\n\n".join(blocks)
 
 
-def _first_tasks(settings: CollectSettings, protocol: Protocol) -> tuple[Task, ...]:
-    """The repeats that the first request asks for."""
+def _problem_in(row: PromptRow, settings: CollectSettings, protocol: Protocol, verifier: Verifier | None) -> str | None:
+    """What the run would have against a row: a field that the verifier lacks, a prompt that the protocol cannot ask."""
+    problem = verifier.check(row) if verifier else None
+    if problem:
+        return problem
+    try:
+        protocol.build(next(repeat_rows((row,), settings, sends_seed=False)), settings)
+    except RolloutError as error:
+        return str(error)
+    return None
+
+
+def _rollouts_there(settings: CollectSettings, paths: StreamPaths) -> KeySet:
+    """What --resume would go on from. A model that was not named is taken to be the old one: the server is not asked.
+    Raises ResumeError as the run would."""
+    if not settings.resume:
+        return KeySet(settings.num_repeats)
+    before = read_run_file(paths.run)
+    if settings.model is None and before is not None:
+        settings = replace(settings, model=before.settings.get("model"))
+    run = RunFile.begin(settings.identity(), file_digest(settings.input), settings.input)
+    return rollouts_there(paths, run, settings.num_repeats)
+
+
+def _first_tasks(settings: CollectSettings, protocol: Protocol, there: KeySet) -> tuple[Task, ...]:
+    """The repeats that the first request asks for; none when there is nothing left to ask."""
     sends_seed = protocol.sends_seed if settings.send_seed is None else settings.send_seed
-    tasks = repeat_rows(rows_of(settings), settings, sends_seed=sends_seed)
-    return next(jobs_of(tasks, lambda: settings.samples_per_request)).tasks
+    tasks = repeat_rows(rows_of(settings), settings, sends_seed=sends_seed, skip=there.__contains__)
+    job = next(jobs_of(tasks, lambda: settings.samples_per_request), None)
+    return job.tasks if job else ()
 
 
-def _head(settings: CollectSettings, protocol: Protocol, task: Task) -> Iterator[str]:
-    yield f"POST {_where(settings, task)}{protocol.path}"
+def _request(settings: CollectSettings, protocol: Protocol, tasks: tuple[Task, ...], where: str) -> tuple[str, ...]:
+    if not tasks:
+        return ("no request: every rollout is there already",)
+    return "the first request:", "\n".join(_head(settings, protocol, where)), _body(settings, protocol, tasks)
+
+
+def _head(settings: CollectSettings, protocol: Protocol, where: str) -> Iterator[str]:
+    yield f"POST {where}{protocol.path}"
     credentials = credentials_of(settings)
     for name, value in request_headers(settings).items():
         yield f"{name}: {REDACTED if value in credentials or name == 'authorization' else value}"
 
 
-def _where(settings: CollectSettings, task: Task) -> str:
+def _where(settings: CollectSettings, task: Task | None) -> str:
     """The endpoint's URL; where it is found out only when the run begins, what tells it."""
     if settings.endpoint_name is None:
         return shown_url(settings.base_url)
     if settings.protocol != "agent":
         return f"<{settings.endpoint_name}>"
-    return f"<the agent {agent_of(task.row.fields) or settings.agent_name}, where {settings.endpoint_name} says>"
+    agent = (agent_of(task.row.fields) if task else None) or settings.agent_name
+    return f"<the agent {agent}, where {settings.endpoint_name} says>"
 
 
 def _body(settings: CollectSettings, protocol: Protocol, tasks: tuple[Task, ...]) -> str:
-    try:
-        body = protocol.build(tasks[0], settings, len(tasks))
-    except RolloutError as error:
-        raise InputError(f"{settings.input}:{tasks[0].row.line}: {error}") from None
+    body = protocol.build(tasks[0], settings, len(tasks))
     pretty = json.dumps(orjson.loads(Redactor(credentials_of(settings)).body(body)), indent=2, ensure_ascii=False)
     return "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in pretty)
 
 
-def _plan(settings: CollectSettings, inventory: Inventory, first: Task) -> Iterator[tuple[str, str]]:
+def _plan(settings: CollectSettings, inventory: Inventory, where: str, there: int) -> Iterator[tuple[str, str]]:
     yield "input", f"{settings.input}: {inventory.rows} {'row' if inventory.rows == 1 else 'rows'}"
-    yield "output", f"{settings.output}{_output_state(settings)}"
+    yield "output", f"{settings.output}{_output_state(settings, there)}"
     yield "rollouts", f"{inventory.tasks} ({_repeats(settings)})"
     if settings.temperatures:
         yield "temperatures", ", ".join(f"{value:g}" for value in settings.temperatures) + ", by repeat"
     yield "in flight", _parallelism(settings)
-    yield "servers", ", ".join((_where(settings, first), *(shown_url(url) for url in settings.base_urls[1:])))
+    yield "servers", ", ".join((where, *(shown_url(url) for url in settings.base_urls[1:])))
     yield "protocol", settings.protocol
     if settings.protocol != "agent" or settings.model:
         yield "model", settings.model or "the server's only one, asked for when the run begins"
     yield "verifier", _verifiers(settings)
-    yield "retries", retry_in_words(settings.retry)
+    yield "retries", _retries(settings.retry)
     yield "time limits", _limits(settings.timeouts, settings.retry)
 
 
-def _output_state(settings: CollectSettings) -> str:
+def _output_state(settings: CollectSettings, there: int) -> str:
     if settings.overwrite:
         return " (what it holds is discarded)"
-    return " (goes on with what it holds)" if settings.resume else ""
+    return f" (goes on with the {there} rollouts that it holds)" if settings.resume else ""
 
 
 def _repeats(settings: CollectSettings) -> str:
@@ -125,7 +156,7 @@ def _verifiers(settings: CollectSettings) -> str:
     return (specs or own) + vetoes
 
 
-def retry_in_words(retry: RetryPolicy) -> str:
+def _retries(retry: RetryPolicy) -> str:
     """How failed attempts are dealt with."""
     if retry.max_attempts == 1:
         return "none: one attempt at each rollout"

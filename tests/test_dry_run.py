@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,99 @@ def test_an_agents_address_is_not_asked_for(tmp_path: Path, capsys: pytest.Captu
     assert head[0] == "POST <the agent mine, where http://127.0.0.1:9 says>/run"
     assert body["agent_ref"] == {"name": "mine"}
     assert "3 (repeats of each row by agent: mine 3)" in out
+
+
+def test_every_row_is_tried_with_the_protocol(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not the first alone: the second has no plain form."""
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    path = prompts(tmp_path, {"prompt": "1+1?"}, {"messages": talk})
+    words = ["collect", f"--input={path}", f"--output={tmp_path / 'r.jsonl'}", "--base-url=http://127.0.0.1:9/v1"]
+    assert main([*words, "--protocol=completions", "--dry-run"]) == 1
+    assert "in.jsonl:2: " in capsys.readouterr().err
+    assert main([*words, "--protocol=completions", "--dry-run", "--limit=1"]) == 0
+
+
+class Begun:
+    """A run that was broken off: of two rows with two repeats each the journal holds three rollouts, the last torn."""
+
+    def __init__(self, folder: Path, server: ModelServer) -> None:
+        path = prompts(folder, {"prompt": "1+1?"}, {"prompt": "2+2?"})
+        self.output = folder / "r.jsonl"
+        self.words = ["collect", f"--input={path}", f"--output={self.output}", f"--base-url={server.url}"]
+        self.words += ["--num-repeats=2", "--temperature=0.8"]
+        assert main(self.words) == 0
+        lines = self.output.read_bytes().splitlines(keepends=True)
+        self.output.write_bytes(b"".join(lines[:2]) + lines[2][:-20])
+
+
+@pytest.fixture
+def begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Begun]:
+    server = ModelServer()
+    with server.serving():
+        found = Begun(tmp_path, server)
+        capsys.readouterr()
+        yield found
+        assert server.requests == 4
+
+
+def test_with_resume_it_shows_what_is_left(begun: Begun, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is there is counted, the first request is the first that is missing, and a torn end stays as it is."""
+    before = begun.output.read_bytes()
+    assert main([*begun.words, "--resume", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    _, body = shown_request(out)
+    assert body["messages"] == [{"role": "user", "content": "2+2?"}]
+    assert "goes on with the 2 rollouts that it holds" in out
+    assert begun.output.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["--temperature=0.7"], "params.temperature: was 0.8, now 0.7"),
+        (["--num-repeats=3"], "num_repeats: was 2, now 3"),
+        (["--model=other"], 'model: was "test-model", now "other"'),
+        (["--system-prompt=Be brief."], 'system_prompt: was not set, now "Be brief."'),
+    ],
+)
+def test_with_resume_it_refuses_other_settings(
+    begun: Begun, capsys: pytest.CaptureFixture[str], words: list[str], wanted: str
+) -> None:
+    """With the line that the run would end with: each difference named."""
+    assert main([*begun.words, *words, "--resume", "--dry-run"]) == 1
+    out, dry = capsys.readouterr()
+    assert wanted in dry
+    assert out == ""
+
+
+def test_with_resume_and_another_input_or_damage_it_stops(begun: Begun, capsys: pytest.CaptureFixture[str]) -> None:
+    """A changed file, a broken line in the middle, a run file that is gone."""
+    source = begun.output.with_name("in.jsonl")
+    rows = source.read_bytes()
+    source.write_bytes(rows + b'{"prompt": "3+3?"}\n')
+    assert main([*begun.words, "--resume", "--dry-run"]) == 1
+    assert "input sha256: was" in capsys.readouterr().err
+    source.write_bytes(rows)
+    begun.output.write_bytes(b"broken\n" + begun.output.read_bytes())
+    assert main([*begun.words, "--resume", "--dry-run"]) == 1
+    assert "damaged at byte 0" in capsys.readouterr().err
+    begun.output.with_name("r.run.json").unlink()
+    assert main([*begun.words, "--resume", "--dry-run"]) == 1
+    assert "cannot be resumed" in capsys.readouterr().err
+
+
+def test_with_resume_and_nothing_left_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No request is shown where none would go out; where nothing was begun, the first one is."""
+    path = prompts(tmp_path, {"prompt": "1+1?"})
+    server = ModelServer()
+    with server.serving():
+        words = ["collect", f"--input={path}", f"--output={tmp_path / 'r.jsonl'}", f"--base-url={server.url}"]
+        assert main([*words, "--resume", "--dry-run"]) == 0
+        assert "the first request:" in capsys.readouterr().out
+        assert main(words) == 0
+        capsys.readouterr()
+        assert main([*words, "--resume", "--dry-run"]) == 0
+    assert "no request: every rollout is there already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collector.journal.digest import file_digest
 from collector.journal.journal import Journal, open_journal
 from collector.journal.paths import StreamPaths, check_output
+from collector.journal.preview import rollouts_there
 from collector.journal.reader import Line, iter_lines, read_rollouts
 from collector.journal.runfile import RunFile, RunState, read_run_file, write_run_file
 from collector.journal.seal import SealResult, seal
@@ -20,6 +21,7 @@ __all__ = [
     "open_journal",
     "read_rollouts",
     "read_run_file",
+    "rollouts_there",
     "seal",
     "write_run_file",
 ]

@@ -9,7 +9,7 @@ import msgspec
 
 from collector.journal.disk import Disk, close_quietly, reporting
 
-__all__ = ["heal_tail"]
+__all__ = ["heal_tail", "is_json"]
 
 _BLOCK = 1 << 16
 
@@ -41,7 +41,7 @@ def _sound_end(fd: int, size: int) -> int:
     ended = os.pread(fd, 1, size - 1) == b"\n"
     end = size - 1 if ended else size
     start = _line_start(fd, end)
-    return size if ended and _is_json(_read(fd, start, end)) else start
+    return size if ended and is_json(_read(fd, start, end)) else start
 
 
 def _line_start(fd: int, end: int) -> int:
@@ -59,7 +59,8 @@ def _read(fd: int, start: int, end: int) -> bytes:
     return os.pread(fd, end - start, start)
 
 
-def _is_json(line: bytes) -> bool:
+def is_json(line: bytes) -> bool:
+    """Whether a line holds JSON, or nothing."""
     if not line or line.isspace():
         return True
     try:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from collector.errors import OutputError, ResumeError
+from collector.errors import OutputError
 from collector.journal.aside import put_back, recover, set_aside
 from collector.journal.disk import Disk, close_quietly, describe, reporting
 from collector.journal.heal import heal_tail
 from collector.journal.incomplete import absorb
 from collector.journal.keys import KeySet
 from collector.journal.paths import StreamPaths, check_output
-from collector.journal.runfile import RunFile, read_run_file, settings_differences, write_run_file
+from collector.journal.runfile import RunFile, check_same_run, write_run_file
 from collector.journal.scan import scan_keys
 
 __all__ = ["Opened", "make_folder", "prepare"]
@@ -89,18 +89,7 @@ def _replace(paths: StreamPaths, disk: Disk) -> bool:
 
 
 def _resume(paths: StreamPaths, run: RunFile, num_repeats: int, disk: Disk) -> Opened:
-    before = read_run_file(paths.run)
-    if before is None:
-        raise ResumeError(
-            f"{paths.rollouts}: cannot be resumed: {paths.run} is missing, so its settings are not known;"
-            " move the rows away, or start anew with --overwrite"
-        )
-    differences = settings_differences(before, run)
-    if differences:
-        raise ResumeError(
-            f"{paths.rollouts}: was made with other settings ({'; '.join(differences)});"
-            " give the old ones, or another --output, or start anew with --overwrite"
-        )
+    before = check_same_run(paths, run)
     opened = Opened(msgspec.structs.replace(run, started=before.started, counts=before.counts), KeySet(num_repeats))
     if before.settings.get("endpoint") != run.settings.get("endpoint"):
         opened.notes.append(

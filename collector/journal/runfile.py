@@ -14,9 +14,9 @@ import orjson
 
 from collector.errors import ResumeError
 from collector.journal.disk import DISK, Disk, close_quietly, reporting, write_all
-from collector.journal.paths import scratch_of
+from collector.journal.paths import StreamPaths, scratch_of
 
-__all__ = ["RunFile", "RunState", "now", "read_run_file", "settings_differences", "write_run_file"]
+__all__ = ["RunFile", "RunState", "check_same_run", "now", "read_run_file", "settings_differences", "write_run_file"]
 
 RunState = Literal["running", "interrupted", "stopped", "collected", "finished"]
 """running: lives, or was killed. interrupted: by the user. stopped: by an error. collected: all rows are there, not
@@ -101,6 +101,24 @@ def read_run_file(path: Path) -> RunFile | None:
         raise ResumeError(f"{path}: cannot be read: {error.strerror}; make it readable") from None
     except msgspec.DecodeError as error:
         raise ResumeError(f"{path}: is no run file: {error}; start anew with --overwrite") from None
+
+
+def check_same_run(paths: StreamPaths, run: RunFile) -> RunFile:
+    """The run file of the rows in `paths`, from which `run` may go on. Raises ResumeError when it may not: there is no
+    such file, or its settings are others, each named."""
+    before = read_run_file(paths.run)
+    if before is None:
+        raise ResumeError(
+            f"{paths.rollouts}: cannot be resumed: {paths.run} is missing, so its settings are not known;"
+            " move the rows away, or start anew with --overwrite"
+        )
+    differences = settings_differences(before, run)
+    if differences:
+        raise ResumeError(
+            f"{paths.rollouts}: was made with other settings ({'; '.join(differences)});"
+            " give the old ones, or another --output, or start anew with --overwrite"
+        )
+    return before
 
 
 def settings_differences(before: RunFile, after: RunFile) -> list[str]:
