@@ -59,7 +59,10 @@ def pair_group(group: Group, policy: Policy) -> Outcome:
     if isinstance(pool, str):
         outcome.reason = pool
         return outcome
-    picked = policy.strategy.pick(pool)
+    try:
+        picked = policy.strategy.pick(pool)
+    except (BrokenLine, RecursionError):  # a strategy may read texts
+        picked = "unreadable"
     if isinstance(picked, str):
         outcome.reason = picked
     else:
@@ -95,8 +98,7 @@ def _pool(outcome: Outcome, checks: Checks) -> Pool | str:
         fault = guard.fault(outcome.group.rollouts, outcome.usable)
         if fault is not None:
             return fault
-    chosen = checks.chosen_side(outcome.usable)
-    return Pool(chosen, outcome.usable, outcome.group.prompt_id) if chosen else "no_chosen"
+    return checks.pool(outcome.usable, outcome.group.prompt_id)
 
 
 def _keep(outcome: Outcome, picked: Sequence[Choice], pool: Pool, policy: Policy) -> None:
@@ -120,7 +122,7 @@ def _made(group: Group, choice: Choice, pool: Pool, passed: Sequence[Choice], po
             fault = guard.fault(choice, pool, passed)
             if fault is not None:
                 return fault
-        name = policy.strategy.name
+        name = choice.rule or policy.strategy.name
         pair = Pair(group.task_index, group.prompt_id, choice.chosen, choice.rejected, choice.gap, name)
         return Kept(pair, policy.target.record(pair))
     except Unfit as unfit:

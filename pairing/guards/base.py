@@ -1,10 +1,11 @@
 """What a guard is: a small object that says why something is kept out, under a stable name of `funnel.REASONS`.
 
-Three kinds, asked in this order:
+Four kinds, asked in this order:
 
 1. a sample guard looks at one rollout, before the strategy: the next best takes its place;
 2. a pool guard looks at what one prompt has, before the strategy: it drops the prompt;
-3. a pair guard looks at one picked pair, with the pool it was picked from and the pairs that were kept before it.
+3. a side guard bars usable rollouts from one side of a pair: it drops the prompt when none is left for the side;
+4. a pair guard looks at one picked pair, with the pool it was picked from and the pairs that were kept before it.
 
 Guards count nothing and keep no state between prompts: the order of prompts changes nothing, and a copy of a guard in
 another process says the same. `BrokenLine` and `RecursionError` from one are counted as `unreadable`.
@@ -18,7 +19,7 @@ from typing import Protocol
 from pairing.rollouts import Rollout
 from pairing.strategies.base import Choice, Pool
 
-__all__ = ["PairGuard", "PoolGuard", "SampleGuard"]
+__all__ = ["PairGuard", "PoolGuard", "SampleGuard", "SideGuard"]
 
 
 class SampleGuard(Protocol):
@@ -30,6 +31,17 @@ class SampleGuard(Protocol):
 class PoolGuard(Protocol):
     def fault(self, rollouts: Sequence[Rollout], usable: Sequence[Rollout]) -> str | None:
         """Why the prompt with these rollouts, of which some are usable, gives no pair; None when it may."""
+        ...
+
+
+class SideGuard(Protocol):
+    @property
+    def reason(self) -> str:
+        """Why a prompt has nothing for the side, when this guard turned the last away."""
+        ...
+
+    def allowed(self, rollouts: Sequence[Rollout]) -> Sequence[Rollout]:
+        """Those that may stand on the side, in their order."""
         ...
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pairing.messages import is_empty
 from pairing.rollouts import Rollout, failed
 
-__all__ = ["FiniteReward", "NotEmpty", "NotFailed"]
+__all__ = ["FiniteReward", "NotEmpty", "NotFailed", "NotTruncated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +33,14 @@ class NotEmpty:
 
     def fault(self, rollout: Rollout) -> str | None:
         return "empty_text" if is_empty(rollout) else None
+
+
+@dataclass(frozen=True, slots=True)
+class NotTruncated:
+    """Answers cut at the token limit, where they may stand on neither side. Reason `truncated`."""
+
+    def clears(self, rollouts: Sequence[Rollout]) -> bool:
+        return not any(rollout.truncated for rollout in rollouts)
+
+    def fault(self, rollout: Rollout) -> str | None:
+        return "truncated" if rollout.truncated else None

@@ -35,13 +35,12 @@ class BestWorst:
 
     def pick(self, pool: Pool) -> Sequence[Choice] | str:
         best = max(pool.chosen, key=REWARD)  # max keeps the first of equals
-        worst = min(reversed([rollout for rollout in pool.rejected if rollout is not best]), key=REWARD)
-        choice = Choice(best, worst)
-        gap = choice.gap
+        worst = min(pool.rejected[::-1], key=REWARD)
+        gap = REWARD(best) - REWARD(worst)  # the same rollout on both sides has none
         if gap <= 0:
             return "no_better_chosen"
         if gap < self.min_gap:
             return "gap_below_min"
         if not math.isfinite(gap):
             return "gap_not_finite"
-        return (choice,)
+        return (Choice(best, worst),)
