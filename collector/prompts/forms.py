@@ -38,8 +38,9 @@ _OURS = frozenset({"input", "n", "stream"})
 _KINDS = {dict: "object", list: "list", str: "string", bool: "boolean", type(None): "null"}
 
 
-def own_prompt(fields: JsonObject, where: str) -> list[Any] | str:
-    """The prompt that the row carries, list or string."""
+def own_prompt(fields: JsonObject, where: str, *, may_be_empty: bool = False) -> list[Any] | str:
+    """The prompt that the row carries, list or string. `may_be_empty`: an agent makes the prompt of a NeMo Gym row
+    whose `input` is an empty list."""
     form = next((name for name in _FORMS if name in fields), None)
     if form is None:
         there = ", ".join(list(fields)[:8]) or "nothing"
@@ -48,6 +49,8 @@ def own_prompt(fields: JsonObject, where: str) -> list[Any] | str:
         params = fields[form]
         if not isinstance(params, dict) or "input" not in params:
             raise InputError(f"{where}: responses_create_params holds no `input`")
+        if params["input"] == []:
+            return _empty_input(where, may_be_empty)
         return _checked(params["input"], f"{where}: responses_create_params.input")
     if form == "messages":
         if isinstance(fields[form], str):
@@ -69,6 +72,14 @@ def own_params(fields: JsonObject, where: str) -> JsonObject:
     if "seed" in params:
         _check_seed(params["seed"], where)
     return params
+
+
+def _empty_input(where: str, may_be_empty: bool) -> list[Any]:
+    if not may_be_empty:
+        raise InputError(
+            f"{where}: responses_create_params.input is empty: only an agent makes the prompt itself (--protocol agent)"
+        )
+    return []
 
 
 def kind_of(value: Any) -> str:

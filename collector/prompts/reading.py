@@ -26,6 +26,7 @@ from collector.settings import CollectSettings
 __all__ = ["Inventory", "check_rows", "read_rows", "rows_of"]
 
 _PLAIN = {"role", "content"}
+_SYSTEM = ("system", "developer")
 _LEVELS_AROUND = 12
 """Levels that a request or a rollout puts around a part of the row, with some to spare."""
 _WRITABLE_DEPTH = 254 - _LEVELS_AROUND
@@ -44,7 +45,8 @@ class Inventory:
 
 def rows_of(settings: CollectSettings) -> Iterator[PromptRow]:
     """The rows that a run reads, in file order, as its settings want them. Raises InputError as `read_rows` does."""
-    return read_rows(settings.input, settings.limit, Wording.of(settings))
+    wording = Wording.of(settings)
+    return read_rows(settings.input, settings.limit, wording, agents_prompt=settings.protocol == "agent")
 
 
 def check_rows(settings: CollectSettings, problem_in: Callable[[PromptRow], str | None] | None = None) -> Inventory:
@@ -69,15 +71,18 @@ def check_rows(settings: CollectSettings, problem_in: Callable[[PromptRow], str 
     return Inventory(rows, sum(repeats), lambda index: repeats[index] if index < rows else settings.num_repeats)
 
 
-def read_rows(path: Path, limit: int | None = None, wording: Wording | None = None) -> Iterator[PromptRow]:
-    """Rows of `path` in file order, at most `limit`, read as they are asked for.
+def read_rows(
+    path: Path, limit: int | None = None, wording: Wording | None = None, *, agents_prompt: bool = False
+) -> Iterator[PromptRow]:
+    """Rows of `path` in file order, at most `limit`, read as they are asked for. `agents_prompt`: a row may leave its
+    prompt to the agent.
 
     Raises InputError, naming file and line, at the first row that is no prompt.
     """
     for task_index, line in enumerate(_lines(path)):
         if limit is not None and task_index >= limit:
             return
-        yield _parse_row(line, task_index, wording)
+        yield _parse_row(line, task_index, wording, agents_prompt)
 
 
 def _lines(path: Path) -> Iterator[Line]:
@@ -90,7 +95,7 @@ def _lines(path: Path) -> Iterator[Line]:
     yield from iter_lines(path)
 
 
-def _parse_row(line: Line, task_index: int, wording: Wording | None) -> PromptRow:
+def _parse_row(line: Line, task_index: int, wording: Wording | None, agents_prompt: bool) -> PromptRow:
     where = f"{line.path}:{line.number}"
     try:
         fields = orjson.loads(line.raw)
@@ -100,14 +105,15 @@ def _parse_row(line: Line, task_index: int, wording: Wording | None) -> PromptRo
         raise InputError(f"{where}: a JSON {kind_of(fields)}: a row is an object")
     _check_depth(line.raw, fields, where)
     if wording is None:
-        prompt = own_prompt(fields, where)
+        prompt = own_prompt(fields, where, may_be_empty=agents_prompt)
         params = own_params(fields, where)
         text = prompt if isinstance(prompt, str) else None
     else:
         params = own_params(fields, where)
-        prompt = wording.prompt_of(fields, params, where)
+        prompt = wording.prompt_of(fields, params, where, may_be_empty=agents_prompt)
         text = plain_text(prompt)
     messages = _messages(prompt, params.get("instructions"))
+    made_of = fields if agents_prompt and not _asks(messages) else None
     return PromptRow(
         task_index=task_index,
         line=line.number,
@@ -116,8 +122,13 @@ def _parse_row(line: Line, task_index: int, wording: Wording | None) -> PromptRo
         messages=messages,
         text=text,
         params=params,
-        prompt_id=prompt_id_of(messages, params.get("tools")),
+        prompt_id=prompt_id_of(messages, params.get("tools"), made_of),
     )
+
+
+def _asks(messages: list[Message]) -> bool:
+    """Whether the prompt is there; a system prompt alone is none."""
+    return any(message["role"] not in _SYSTEM for message in messages)
 
 
 def _messages(prompt: list[Any] | str, instructions: str | None) -> list[Message]:

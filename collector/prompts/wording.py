@@ -44,11 +44,13 @@ class Wording:
         )
         return cls(user, system)
 
-    def prompt_of(self, fields: JsonObject, params: JsonObject, where: str) -> list[Any] | str:
+    def prompt_of(
+        self, fields: JsonObject, params: JsonObject, where: str, *, may_be_empty: bool = False
+    ) -> list[Any] | str:
         """The row's prompt in its final words; takes `instructions` out of `params` where a system prompt replaces
         them. Raises InputError for a row that has not what it takes."""
         around_own = self._uses_prompt()
-        own = own_prompt(fields, where) if self.user is None or around_own else None
+        own = own_prompt(fields, where, may_be_empty=may_be_empty) if self.user is None or around_own else None
         known = {**fields, _PROMPT: _user_text(own, where)} if around_own and own is not None else fields
         prompt = self._user_turn(own, known, where)
         if self.system is None:

@@ -13,8 +13,13 @@ __all__ = ["derive_seed", "prompt_id_of"]
 _ODD_STEP = 0x9E3779B1
 
 
-def prompt_id_of(messages: Sequence[Mapping[str, Any]], tools: object = None) -> str:
+def prompt_id_of(
+    messages: Sequence[Mapping[str, Any]], tools: object = None, row: Mapping[str, Any] | None = None
+) -> str:
     """16 hex digits of the SHA-256 of the prompt's canonical JSON: its Chat messages, and its tools when it has any.
+
+    `row` are the source row's fields where the messages ask nothing, because an agent makes the prompt out of them:
+    they count too then, save the request, NeMo Gym's own `_ng_` fields and the agent's name.
 
     Two rows with the same prompt have the same id, whichever form they were written in and whatever else they carry.
     Sampling parameters are no part of it: the same prompt at another temperature is the same prompt.
@@ -22,7 +27,14 @@ def prompt_id_of(messages: Sequence[Mapping[str, Any]], tools: object = None) ->
     canonical: dict[str, Any] = {"messages": list(messages)}
     if tools:
         canonical["tools"] = tools
+    if row is not None:
+        canonical["row"] = {key: value for key, value in row.items() if not _is_frame(key)}
     return hashlib.sha256(orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _is_frame(name: str) -> bool:
+    """Whether a row's field says who is asked and how, and nothing of what is asked."""
+    return name in ("responses_create_params", "agent_ref") or name.startswith("_ng_")
 
 
 def derive_seed(run_seed: int, prompt_id: str, task_index: int, rollout_index: int) -> int:

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from collector.errors import InputError
 from collector.prompts import check_rows, read_rows, repeat_rows
+from collector.prompts.wording import Wording
+from collector.protocols import get_protocol
 from collector.records.messages import prompt_messages
 from collector.settings import CollectSettings
+from collector.templates import Template
 
 
 def write(path: Path, *rows: Any) -> Path:
@@ -197,3 +200,19 @@ def test_many_brackets_that_are_not_deep_are_fine(tmp_path: Path) -> None:
     """Only depth is refused, not width: a prompt may hold a large table."""
     path = write(tmp_path / "in.jsonl", {"prompt": "[" * 1000, "table": [[i] for i in range(1000)]})
     assert count_rows(path) == 1
+
+
+def test_an_agent_may_make_the_prompt_itself(tmp_path: Path) -> None:
+    """NeMo Gym's rows with an empty `input`: the row's own content tells its prompts apart, sampling does not."""
+    source = {"responses_create_params": {"input": [], "temperature": 0.5}, "problem_id": "4"}
+    again = {"_ng_task_index": 7, "agent_ref": {"name": "b"}, **source, "responses_create_params": {"input": []}}
+    path = write(tmp_path / "in.jsonl", source, again, {**source, "problem_id": "5"})
+    for wording in (None, Wording(None, Template.parse("Be brief.", "--system-prompt"))):
+        first, second, third = read_rows(path, wording=wording, agents_prompt=True)
+        assert first.prompt_id == second.prompt_id != third.prompt_id
+        assert first.input == ([] if wording is None else [{"role": "system", "content": "Be brief."}])
+    asked = settings(tmp_path, protocol="agent")
+    body = orjson.loads(get_protocol("agent").build(next(repeat_rows([first], asked, sends_seed=False)), asked))
+    assert (body["problem_id"], body["responses_create_params"]["temperature"]) == ("4", 0.5)
+    with pytest.raises(InputError, match=r"in.jsonl:1: .*input is empty: only an agent .*--protocol agent"):
+        count_rows(path)
