@@ -111,6 +111,8 @@ async def collect(
         )
         async with journal_context as journal:
             observer.found(settings, inventory.rows, inventory.tasks)
+            for note in inventory.notes:
+                observer.note(note)
             if verifier is None and protocol.name != "agent":
                 observer.note("no --verifier: these rollouts will carry no reward, and pairs need one")
             run = _Run(settings, protocol, endpoints, verifier, journal, observer, stop or StopSwitch())

@@ -115,6 +115,8 @@ def _plan(settings: CollectSettings, inventory: Inventory, where: str, there: in
     yield "input", f"{settings.input}: {inventory.rows} {'row' if inventory.rows == 1 else 'rows'}"
     yield "output", f"{settings.output}{_output_state(settings, there)}"
     yield "rollouts", f"{inventory.tasks} ({_repeats(settings)})"
+    for note in inventory.notes:
+        yield "note", note
     if settings.temperatures:
         yield "temperatures", ", ".join(f"{value:g}" for value in settings.temperatures) + ", by repeat"
     yield "in flight", _parallelism(settings)

@@ -67,20 +67,25 @@ def test_resume_refuses_a_changed_template_and_shows_where_it_changed(
     assert len(message) < 600
 
 
-def test_repeats_by_agent_give_whole_groups_of_their_own_size(tmp_path: Path) -> None:
-    """Rows of different agents, one file: 1, 3 and 2 rollouts, sealed as whole groups."""
+def test_repeats_by_agent_give_whole_groups_of_their_own_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows of different agents, one file: 1, 3 and 2 rollouts, sealed as whole groups. An agent that no row names is
+    told, in a dry run too: its name may be misspelt."""
     names = ["one", "three", None]
     rows = [{"prompt": f"q{i}", **({"agent_ref": {"name": name}} if name else {})} for i, name in enumerate(names)]
     (tmp_path / "in.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    told = "--num-repeats: no row is for the agent 'thre'"
     server = ModelServer()
     with server.serving():
-        code = main(
-            [
-                "collect", f"--input={tmp_path / 'in.jsonl'}", f"--output={tmp_path / 'r.jsonl'}",
-                f"--base-url={server.url}", "--num-repeats={one: 1, three: 3, _default: 2}",
-            ]
-        )  # fmt: skip
-    assert code == 0
+        words = [
+            "collect", f"--input={tmp_path / 'in.jsonl'}", f"--output={tmp_path / 'r.jsonl'}",
+            f"--base-url={server.url}", "--num-repeats={one: 1, three: 3, thre: 4, _default: 2}",
+        ]  # fmt: skip
+        assert main([*words, "--dry-run"]) == 0
+        assert told in capsys.readouterr().out
+        assert main(words) == 0
+        assert capsys.readouterr().err.count(told) == 1
     found = [orjson.loads(line) for line in (tmp_path / "r.jsonl").read_bytes().splitlines()]
     keys = [(row["_ng_task_index"], row["_ng_rollout_index"]) for row in found]
     assert keys == [(0, 0), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]

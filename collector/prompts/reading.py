@@ -16,7 +16,7 @@ import orjson
 from collector.errors import InputError
 from collector.journal.reader import Line, iter_lines
 from collector.prompts.forms import kind_of, own_params, own_prompt
-from collector.prompts.repeats import repeats_for
+from collector.prompts.repeats import DEFAULT, agent_for, repeats_for
 from collector.prompts.wording import Wording, plain_text
 from collector.records.identity import prompt_id_of
 from collector.records.messages import prompt_messages
@@ -41,6 +41,8 @@ class Inventory:
     rows: int
     tasks: int
     repeats_of: Callable[[int], int] | None = None
+    notes: tuple[str, ...] = ()
+    """What the user should know about it: an agent with a number of repeats and no row, as a typo leaves one."""
 
 
 def rows_of(settings: CollectSettings) -> Iterator[PromptRow]:
@@ -57,6 +59,7 @@ def check_rows(settings: CollectSettings, problem_in: Callable[[PromptRow], str 
     """
     rows = 0
     repeats = array("H") if settings.repeats_by_agent else None
+    named: set[str | None] = set()
     for row in rows_of(settings):
         problem = problem_in(row) if problem_in else None
         if problem:
@@ -64,11 +67,17 @@ def check_rows(settings: CollectSettings, problem_in: Callable[[PromptRow], str 
         rows += 1
         if repeats is not None:
             repeats.append(repeats_for(row, settings))
+            named.add(agent_for(row, settings))
     if rows == 0:
         raise InputError(f"{settings.input}: no rows: give one JSON object a line")
     if repeats is None:
         return Inventory(rows, rows * settings.num_repeats)
-    return Inventory(rows, sum(repeats), lambda index: repeats[index] if index < rows else settings.num_repeats)
+    notes = tuple(
+        f"--num-repeats: no row is for the agent {name!r}: its {number} repeats are for nothing"
+        for name, number in settings.repeats_by_agent.items()
+        if name not in named and name != DEFAULT
+    )
+    return Inventory(rows, sum(repeats), lambda index: repeats[index] if index < rows else settings.num_repeats, notes)
 
 
 def read_rows(

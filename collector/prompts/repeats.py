@@ -11,9 +11,10 @@ from collector.records.rows import JsonObject, PromptRow, Task
 from collector.records.tools import overridden
 from collector.settings import CollectSettings
 
-__all__ = ["repeat_rows", "repeats_for"]
+__all__ = ["DEFAULT", "agent_for", "repeat_rows", "repeats_for"]
 
-_DEFAULT = "_default"
+DEFAULT = "_default"
+"""The name under which `repeats_by_agent` has the number of all the agents that it does not name."""
 
 
 def repeat_rows(
@@ -40,6 +41,11 @@ def repeat_rows(
             yield Task(row, rollout_index, ladder[rollout_index % len(ladder)], seed)
 
 
+def agent_for(row: PromptRow, settings: CollectSettings) -> str | None:
+    """The agent of a row: its own, else the settings'; None when neither names one."""
+    return agent_of(row.fields) or settings.agent_name
+
+
 def repeats_for(row: PromptRow, settings: CollectSettings) -> int:
     """How many rollouts the row has: its agent's number where the settings tell agents apart.
 
@@ -47,12 +53,12 @@ def repeats_for(row: PromptRow, settings: CollectSettings) -> int:
     """
     if not settings.repeats_by_agent:
         return settings.num_repeats
-    agent = agent_of(row.fields) or settings.agent_name
-    number = settings.repeats_by_agent.get(agent or _DEFAULT, settings.repeats_by_agent.get(_DEFAULT))
+    agent = agent_for(row, settings)
+    number = settings.repeats_by_agent.get(agent or DEFAULT, settings.repeats_by_agent.get(DEFAULT))
     if number is None:
         named = f"the agent {agent!r}" if agent else "rows that name no agent"
         raise InputError(
-            f"{settings.input}:{row.line}: --num-repeats has no number for {named}, and no {_DEFAULT}: add one of them"
+            f"{settings.input}:{row.line}: --num-repeats has no number for {named}, and no {DEFAULT}: add one of them"
         )
     return number
 
