@@ -64,7 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", dest="size", action="store_const", const="full", help="with runs of 1,000,000 rows")
     parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}")
     parser.add_argument("--markdown", action="store_true", help="the table as Markdown, at the end")
-    parser.add_argument("--profile", action="store_true", help="instead: the collector's dearest functions")
+    parser.add_argument("--profile", action="store_true", help="instead: the collector's dearest lines and functions")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where the runs write (default: the system's)")
     return parser.parse_args()
 

@@ -2,7 +2,7 @@
 report, in the file REPORT as JSON; its CPU is taken by whoever started it.
 
 WORK is `pairmill`, the real command; `aiohttp` or `httpx`, a bare loop (`loops`); `scan` or `seal`, one step over a
-file of rollouts (`steps`). `PROFILE` in the environment names a file for cProfile's figures.
+file of rollouts (`steps`). `PROFILE` in the environment names a file for `sampler`'s figures.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ def main() -> None:
     report, work, *arguments = sys.argv[1:]
     profile = os.environ.get("PROFILE")
     if profile:
-        import cProfile
+        from bench.sampler import sampled
 
-        profiler = cProfile.Profile()
-        extra = profiler.runcall(_works()[work], arguments)
-        profiler.dump_stats(profile)
+        extra = sampled(lambda: _works()[work](arguments), Path(profile))
     else:
         extra = _works()[work](arguments)
     Path(report).write_text(json.dumps({"peak_kb": _peak_kb(), **extra}), encoding="utf-8")
