@@ -138,6 +138,8 @@ class CollectSettings:
         ours = sorted(_NOT_EXTRA & self.extra_body.keys())
         if ours:
             raise UsageError(f"--extra-body: {ours[0]}: the collector sets this itself")
+        if self.temperatures and "temperature" in self.extra_body:
+            raise UsageError("--temperature with several values and --extra-body temperature: give one")
 
     @property
     def endpoint(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from collector.errors import InputError
 from collector.protocols.agent import agent_of
 from collector.records.identity import derive_seed
 from collector.records.rows import JsonObject, PromptRow, Task
-from collector.records.tools import overridden
+from collector.records.tools import LENGTH_LIMITS, overridden
 from collector.settings import CollectSettings
 
 __all__ = ["DEFAULT", "agent_for", "repeat_rows", "repeats_for"]
@@ -33,7 +34,7 @@ def repeat_rows(
         params = overridden(row.params, settings.params)
         base_seed = params.pop("seed", None)
         run_seed = settings.seed if base_seed is None else int(base_seed)
-        ladder = _ladder(params, settings.temperatures)
+        ladder = [_as_sent(step, settings.extra_body) for step in _ladder(params, settings.temperatures)]
         for rollout_index in range(repeats_for(row, settings)):
             if skip((row.task_index, rollout_index)):
                 continue
@@ -61,6 +62,13 @@ def repeats_for(row: PromptRow, settings: CollectSettings) -> int:
             f"{settings.input}:{row.line}: --num-repeats has no number for {named}, and no {DEFAULT}: add one of them"
         )
     return number
+
+
+def _as_sent(params: JsonObject, extra_body: Mapping[str, Any]) -> JsonObject:
+    """The parameters with the values that the extra body puts in their place: a rollout tells what was sent."""
+    limited = not params.keys().isdisjoint(LENGTH_LIMITS)
+    sent = {k: v for k, v in extra_body.items() if k in params or (limited and k in LENGTH_LIMITS)}
+    return overridden(params, sent) if sent else params
 
 
 def _ladder(params: JsonObject, temperatures: tuple[float, ...]) -> list[JsonObject]:

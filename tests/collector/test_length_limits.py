@@ -1,4 +1,7 @@
-"""One limit of an answer's length under three names: which of those given counts, and under which name it is sent."""
+"""One limit of an answer's length under three names: which of those given counts, and under which name it is sent.
+
+And parameters that the extra body overrules.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from collector.cli import add_parsers
 from collector.options import Parser, settings_from
 from collector.prompts import repeat_rows, rows_of
 from collector.protocols import get_protocol
+from collector.settings import CollectSettings
 
 
 def sent(folder: Path, row: dict[str, Any], *words: str, protocol: str = "chat") -> dict[str, Any]:
@@ -46,6 +50,19 @@ def test_the_command_line_wins_over_the_row_whichever_names_they_use(
     expected = "max_completion_tokens" if name == "max_completion_tokens" else "max_tokens"
     assert sent(tmp_path, row, f"--param={name}=5") == {expected: 5}
     assert sent(tmp_path, row, "--max-tokens=6", f"--param={name}=5") == {"max_tokens": 6}
+
+
+def test_a_rollout_tells_what_the_extra_body_put_in_the_place_of_a_parameter(tmp_path: Path) -> None:
+    """The extra body wins in the request; what was asked, by the rollout's word, is what was sent."""
+    asked = CollectSettings(
+        input=tmp_path / "in.jsonl", output=tmp_path / "r.jsonl", base_url="http://h/v1",
+        params={"temperature": 0.8, "max_output_tokens": 5}, extra_body={"temperature": 1.5, "max_tokens": 9, "x": 1},
+    )  # fmt: skip
+    asked.input.write_bytes(b'{"prompt": "a"}\n')
+    task = next(repeat_rows(rows_of(asked), asked, sends_seed=False))
+    body = orjson.loads(get_protocol("chat").build(task, asked))
+    assert (body["temperature"], body["max_tokens"], body["x"]) == (1.5, 9, 1)
+    assert task.params == {"temperature": 1.5, "max_tokens": 9}
 
 
 def test_of_several_the_last_one_counts(tmp_path: Path) -> None:

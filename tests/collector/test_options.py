@@ -164,6 +164,7 @@ def test_a_password_in_a_bad_url_is_not_shown() -> None:
         (["--api-key-env", "sk-canary"], r"--api-key-env \(not shown\): no environment variable"),
         (["--extra-body", "{"], "--extra-body: is not JSON"),
         (["--extra-body", "[1]"], "--extra-body: give a JSON object"),
+        (["--temperature=0.6,1", '--extra-body={"temperature": 1}'], "--extra-body temperature: give one"),
         (["--extra-body", '{"n": 2}'], "--extra-body: n: the collector sets this itself"),
         (["--extra-body", '{"api_key": "canary"}'], "--extra-body api_key: a credential"),
         (["--param", "api_key=canary"], "--param api_key: a credential"),
