@@ -34,6 +34,7 @@ from collector.verifiers.verdicts import verdict_from_value
 __all__ = ["FunctionVerifier", "build_function"]
 
 _HOW = "give python:MODULE:FUNCTION or python:./FILE.py:FUNCTION"
+_MOST_THREADS = 1024
 ScoreFunction = Callable[..., Any]
 
 
@@ -99,11 +100,11 @@ def build_function(rest: str, settings: CollectSettings) -> FunctionVerifier:
     """From `python:[threads=N,timeout=S,]TARGET`. Raises VerifierSetupError with the cause when it cannot be loaded."""
     given = read_parameters("python", rest, ("threads", "timeout"), last="function", bare=True)
     target = given.text("function", "")
-    threads = given.count("threads", 8)
+    threads = given.count("threads", 8, most=_MOST_THREADS)
     return FunctionVerifier(
         _load(target),
         name=f"python:{target}",
-        timeout=given.number("timeout", settings.timeouts.total, positive=True),
+        timeout=given.seconds("timeout", settings.timeouts.total),
         threads=threads,
     )
 

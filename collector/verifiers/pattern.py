@@ -105,7 +105,7 @@ def build_regex(rest: str, settings: CollectSettings) -> RegexVerifier:
         field=given.text("field", "pattern"),
         ignore_case=given.flag("ignore_case", False),
         whole=given.choice("match", ("search", "fullmatch")) == "fullmatch",
-        timeout=given.number("timeout", 2.0, positive=True),
+        timeout=given.seconds("timeout", 2.0),
     )
 
 

@@ -17,6 +17,7 @@ from collector.verifiers.workers.pool import WorkerLostError, WorkerPool, usual_
 __all__ = ["POOL_PARAMETERS", "PooledVerifier", "pool_from"]
 
 POOL_PARAMETERS = ("timeout", "workers")
+_MOST_WORKERS = 256
 _JOBS = Path(__file__).parent / "workers"
 
 
@@ -51,6 +52,6 @@ def pool_from(given: Parameters, job: str) -> WorkerPool:
     """A pool for the job in `workers/`, with the `timeout` and `workers` of a specification."""
     return WorkerPool(
         _JOBS / job,
-        size=given.count("workers", usual_workers()),
-        seconds=given.number("timeout", 5.0, positive=True),
+        size=given.count("workers", usual_workers(), most=_MOST_WORKERS),
+        seconds=given.seconds("timeout", 5.0),
     )

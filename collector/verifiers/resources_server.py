@@ -91,7 +91,7 @@ def build_http(rest: str, settings: CollectSettings) -> ResourcesServerVerifier:
     client = ResourcesClient(
         url.rstrip("/").removesuffix("/verify"),
         settings,
-        given.number("timeout", settings.timeouts.total, positive=True),
+        given.seconds("timeout", settings.timeouts.total),
     )
     return ResourcesServerVerifier(client, seed_session=given.flag("seed_session", True))
 

@@ -14,6 +14,10 @@ __all__ = ["Parameters", "PartSpec", "read_parameters", "read_part", "split_spec
 _PART = re.compile(r"(?:(?P<weight>[^:*=]*)\*)?(?:(?P<label>[a-z][a-z0-9_]*)=)?(?P<spec>.*)", re.DOTALL)
 """A star or an equals sign behind the first colon belongs to the verifier: to its URL, path or pattern."""
 _NAME = re.compile(r"[a-z_]+")
+_LARGEST = 1e9
+"""No count, time or tolerance that means anything is larger; servers, clocks and the kernel refuse what is."""
+_LONGEST = 1e7
+"""Seconds, as for the run's own time limits."""
 _TRUE = frozenset({"true", "yes", "on", "1", ""})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -39,19 +43,25 @@ class Parameters:
             raise self.error(name, "give true or false")
         return value in _TRUE
 
-    def number(self, name: str, default: float, *, positive: bool = False) -> float:
-        """A finite number, 0 or more; more than 0 when `positive`."""
+    def number(self, name: str, default: float, *, positive: bool = False, most: float = _LARGEST) -> float:
+        """A number from 0 to `most`; more than 0 when `positive`."""
         try:
             value = float(self._values.get(name, default))
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or value < 0 or (positive and value == 0):
             raise self.error(name, f"give a number, {'more than 0' if positive else '0 or more'}")
+        if value > most:
+            raise self.error(name, f"give {most:.0f} at most")
         return value
 
-    def count(self, name: str, default: int) -> int:
-        """A whole number, 1 or more."""
-        value = self.number(name, default, positive=True)
+    def seconds(self, name: str, default: float) -> float:
+        """A time, more than 0."""
+        return self.number(name, default, positive=True, most=_LONGEST)
+
+    def count(self, name: str, default: int, *, most: float = _LARGEST) -> int:
+        """A whole number from 1 to `most`."""
+        value = self.number(name, default, positive=True, most=most)
         if value != int(value):
             raise self.error(name, "give a whole number")
         return int(value)

@@ -35,6 +35,12 @@ WRONG = {
     "http:http://me:secret@host:1": "http: the URL holds a user or password, which is never sent: leave it out",
     "http:timeout=0,http://host:1": "timeout=0: give a number, more than 0",
     "http:http://host:1,timeout=3": "url runs to the end of the specification: put timeout before it",
+    "http:timeout=1e308,http://host:1": "http: timeout=1e308: give 10000000 at most",
+    "regex:timeout=1e8,pattern=x": "regex: timeout=1e8: give 10000000 at most",
+    "math:timeout=1e10": "math: timeout=1e10: give 10000000 at most",
+    "math:workers=1e9": "math: workers=1e9: give 256 at most",
+    "math:precision=1e300": "math: precision=1e300: give 1000000000 at most",
+    "python:threads=1e6,math:hypot": "threads=1e6: give 1024 at most",
     "python:threads=1.5,math:hypot": "threads=1.5: give a whole number",
 }
 
