@@ -64,7 +64,7 @@ class Usage:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Reply:
     """A model's (or an agent's) answer to one task, parsed.
 

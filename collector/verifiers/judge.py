@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import statistics
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import anyio
 
@@ -19,23 +18,14 @@ from collector.errors import ReplyError, VerifierError
 from collector.protocols.chat import ChatProtocol
 from collector.protocols.server_text import one_line
 from collector.records.rows import JsonObject, PromptRow, Reply, Task, Verdict
-from collector.settings import CollectSettings
 from collector.stopping import first_error
+from collector.verifiers.answered import Answered
 from collector.verifiers.base import BaseVerifier
-from collector.verifiers.judge_prompt import JudgePrompt, built_in_template, read_template
-from collector.verifiers.judge_score import (
-    NoScoreError,
-    ScoreReader,
-    json_reader,
-    json_schema,
-    line_reader,
-    pattern_reader,
-    shown_number,
-)
-from collector.verifiers.model_client import SERVER_PARAMETERS, ModelServer, server_place
-from collector.verifiers.spec import Parameters, read_parameters
+from collector.verifiers.judge_prompt import JudgePrompt
+from collector.verifiers.judge_score import NoScoreError, ScoreReader
+from collector.verifiers.model_client import ModelServer
 
-__all__ = ["JudgeVerifier", "build_judge"]
+__all__ = ["JudgeVerifier", "Sampling"]
 
 UNPARSED = "judge_unparsed"
 """The failure class of a reply that the judge gave no readable score."""
@@ -59,14 +49,17 @@ class Sampling:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Judgement:
-    """One judgement: the score on the judge's own scale, its words, and the tokens that it and its failed tries cost
-    (input, output)."""
+    """One judgement under way, and at its end: how many of its tries are spent, the tokens that they cost (input,
+    output), what was wrong with the last; then the score on the judge's own scale, and its words."""
 
-    score: float
-    text: str
-    tokens: tuple[int, int]
+    tries: int = 0
+    read: int = 0
+    written: int = 0
+    problem: str = ""
+    score: float | None = None
+    text: str = ""
 
 
 class JudgeVerifier(BaseVerifier):
@@ -95,6 +88,7 @@ class JudgeVerifier(BaseVerifier):
         self._high = high
         self._sampling = sampling
         self._format = response_format
+        self._answered: Answered[list[Judgement]] = Answered()
 
     def check(self, row: PromptRow) -> str | None:
         return self._prompt.problem_in(row)
@@ -109,56 +103,72 @@ class JudgeVerifier(BaseVerifier):
         await self._server.__aexit__(exc_type, exc, traceback)
 
     async def verify(self, task: Task, reply: Reply) -> Verdict:
-        """Raises VerifierError: `judge_unparsed` when the judge gave no readable score, else what its server did."""
-        question = self._prompt.render(task, reply)
-        judgements = await self._samples(task, question)
-        scores = [judgement.score for judgement in judgements]
+        """Raises VerifierError: `judge_unparsed` when the judge gave no readable score, else what its server did.
+        Called again with the same reply after one that may pass, it goes on where it was: nothing is paid twice."""
+        judgements = self._answered.take(reply) or [Judgement() for _ in range(self._sampling.samples)]
+        try:
+            await self._judge_all(task, self._prompt.render(task, reply), judgements)
+        except VerifierError as error:
+            if error.retryable:
+                self._answered.keep(reply, judgements)
+            raise
+        scores = [one.score for one in judgements if one.score is not None]
         score = statistics.fmean(scores)
         components = {"score": score}
         if len(scores) > 1:
             components["score_spread"] = statistics.pstdev(scores)
-        return Verdict((score - self._low) / (self._high - self._low), components, self._fields(judgements))
+        return Verdict((score - self._low) / (self._high - self._low), components, _fields(judgements))
 
-    def _fields(self, judgements: list[Judgement]) -> JsonObject:
-        texts = [_shortened(judgement.text) for judgement in judgements]
-        read, written = (sum(tokens) for tokens in zip(*(one.tokens for one in judgements), strict=True))
-        usage = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
-        return {"judge": texts[0] if len(texts) == 1 else texts, "judge_usage": usage}
-
-    async def _samples(self, task: Task, question: str) -> list[Judgement]:
-        if self._sampling.samples == 1:
-            return [await self._judge(task, question, 0)]
-        found: dict[int, Judgement] = {}
+    async def _judge_all(self, task: Task, question: str, judgements: list[Judgement]) -> None:
+        """Asks for all that are open, together. A fault that may pass is raised when all are over, others at once."""
+        if len(judgements) == 1:
+            await self._judge(task, question, 0, judgements[0])
+            return
+        passing: list[VerifierError] = []
 
         async def one(sample: int) -> None:
-            found[sample] = await self._judge(task, question, sample)
+            try:
+                await self._judge(task, question, sample, judgements[sample])
+            except VerifierError as error:
+                if not error.retryable:
+                    raise
+                passing.append(error)
 
         try:
             async with anyio.create_task_group() as group:
-                for sample in range(self._sampling.samples):
-                    group.start_soon(one, sample)
+                for sample, judgement in enumerate(judgements):
+                    if judgement.score is None:
+                        group.start_soon(one, sample)
         except* VerifierError as errors:
             raise first_error(errors) from None
-        return [found[sample] for sample in range(self._sampling.samples)]
+        if passing:
+            raise passing[0]
 
-    async def _judge(self, task: Task, question: str, sample: int) -> Judgement:
+    async def _judge(self, task: Task, question: str, sample: int, judgement: Judgement) -> None:
         """One judgement, asked for again while it says no score. Raises VerifierError."""
-        read = written = 0
-        problem = ""
-        for number in range(self._sampling.tries):
-            said = _parse(await self._server.post("/chat/completions", self._body(task, question, sample, number)))
+        most = self._sampling.tries
+        while judgement.tries < most:
+            body = self._body(task, question, sample, judgement.tries)
+            said = _parse(await self._server.post("/chat/completions", body))
+            judgement.tries += 1
             if said.usage is not None:
-                read, written = read + said.usage.input_tokens, written + said.usage.output_tokens
+                judgement.read += said.usage.input_tokens
+                judgement.written += said.usage.output_tokens
             try:
-                return Judgement(self._score_in(said), said.text, (read, written))
+                judgement.score = self._score_in(said)
             except NoScoreError as error:
-                problem = str(error)
-        tries = f"{self._sampling.tries} tries" if self._sampling.tries > 1 else "one try"
-        raise VerifierError(f"{self.name}: no score in {tries}; of the last: {problem}", failure_class=UNPARSED)
+                judgement.problem = str(error)
+            else:
+                judgement.text = said.text
+                return
+        tries = f"{most} tries" if most > 1 else "one try"
+        message = f"{self.name}: no score in {tries}; of the last: {judgement.problem}"
+        raise VerifierError(message, failure_class=UNPARSED)
 
     def _score_in(self, said: Reply) -> float:
         if said.finish_reason == "length":
-            raise NoScoreError(f"it was cut at {self._sampling.max_tokens or 'the server'}'s limit: raise max_tokens=")
+            limit = self._sampling.max_tokens
+            raise NoScoreError(f"it was cut at {f'{limit} tokens' if limit else 'its length'}: raise max_tokens=")
         return self._read(said.text)
 
     def _body(self, task: Task, question: str, sample: int, number: int) -> JsonObject:
@@ -178,86 +188,6 @@ class JudgeVerifier(BaseVerifier):
         return body
 
 
-def build_judge(rest: str, settings: CollectSettings) -> JudgeVerifier:
-    """From `judge:url=...,...`; `pattern` runs to the end of the specification. Raises VerifierSetupError."""
-    accepted = (*SERVER_PARAMETERS, *_OWN_PARAMETERS)
-    given = read_parameters("judge", rest, accepted, last="pattern")
-    low, high = _real(given, "min", 1.0), _real(given, "max", 10.0)
-    if not low < high:
-        raise given.error("max", f"give a number greater than min ({shown_number(low)})")
-    style = given.choice("format", ("text", "json"))
-    prompt, digest = _prompt(given, style, low, high)
-    return JudgeVerifier(
-        ModelServer(server_place(given, settings), settings),
-        prompt,
-        _reader(given, style, low, high),
-        low=low,
-        high=high,
-        sampling=_sampling(given, settings),
-        response_format=json_schema(low, high) if style == "json" else None,
-        code_digest=digest,
-    )
-
-
-_OWN_PARAMETERS = (
-    "template",
-    "reference",
-    "min",
-    "max",
-    "format",
-    "samples",
-    "tries",
-    "temperature",
-    "max_tokens",
-)
-
-
-def _prompt(given: Parameters, style: str, low: float, high: float) -> tuple[JudgePrompt, str | None]:
-    """The prompt, and the digest of the user's own template."""
-    reference = given.text("reference", "expected_answer")
-    if not given.given("template"):
-        template = built_in_template(style, reference=given.given("reference"))
-        return JudgePrompt(template, "the judge's template", reference=reference, low=low, high=high), None
-    path = Path(given.text("template", ""))
-    template = read_template(path, given.verifier)
-    prompt = JudgePrompt(template, str(path), reference=reference, low=low, high=high)
-    if not prompt.shows_answer:
-        raise given.error("template", "it has no {answer}: the judge would not see what it grades")
-    return prompt, hashlib.sha256(template.encode()).hexdigest()
-
-
-def _reader(given: Parameters, style: str, low: float, high: float) -> ScoreReader:
-    if style == "json":
-        if given.given("pattern"):
-            raise given.error("pattern", "format=json reads the score from the JSON object: give one of the two")
-        return json_reader(low, high)
-    if given.given("pattern"):
-        return pattern_reader(given.text("pattern", ""), given.verifier, low, high)
-    return line_reader(low, high)
-
-
-def _sampling(given: Parameters, settings: CollectSettings) -> Sampling:
-    return Sampling(
-        temperature=None if given.text("temperature", "0") == "none" else given.number("temperature", 0.0),
-        max_tokens=None if given.text("max_tokens", "") == "none" else given.count("max_tokens", 2048),
-        samples=given.count("samples", 1),
-        tries=given.count("tries", 3),
-        seed=settings.seed,
-    )
-
-
-def _real(given: Parameters, name: str, default: float) -> float:
-    """A finite number, negative ones too."""
-    text = given.text(name, str(default))
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise given.error(name, "give a number")
-    return value
-
-
 def _parse(body: bytes) -> Reply:
     """The judge's reply. Raises VerifierError, retryable, for one that is none."""
     try:
@@ -268,9 +198,16 @@ def _parse(body: bytes) -> Reply:
         ) from None
 
 
+def _fields(judgements: list[Judgement]) -> JsonObject:
+    texts = [_shortened(one.text) for one in judgements]
+    read, written = sum(one.read for one in judgements), sum(one.written for one in judgements)
+    usage = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
+    return {"judge": texts[0] if len(texts) == 1 else texts, "judge_usage": usage}
+
+
 def _seed(run_seed: int, task: Task, sample: int, number: int) -> int:
     """In [0, 2**31), and the same for the same rollout in every run."""
-    source: Any = f"{run_seed}/{task.row.prompt_id}/{task.key}/{sample}/{number}".encode()
+    source = f"{run_seed}/{task.row.prompt_id}/{task.key}/{sample}/{number}".encode()
     return int.from_bytes(hashlib.blake2b(source, digest_size=4).digest(), "big") >> 1
 
 

@@ -7,21 +7,23 @@ with one group. A number outside the scale is no score: a judge that leaves its 
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import re
 from collections.abc import Callable
 from typing import Any
-
-import orjson
 
 from collector.errors import VerifierSetupError
 from collector.protocols.server_text import one_line
 
 __all__ = ["NoScoreError", "ScoreReader", "json_reader", "json_schema", "line_reader", "pattern_reader", "shown_number"]
 
+_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,40})?"
 _LINE = re.compile(
-    r"[\s*_#>`]*score[\s*_`]*:[\s*_`]*(-?\d+(?:\.\d+)?)\s*(?:/\s*(\d+(?:\.\d+)?))?[\s*_`.]*", re.IGNORECASE
+    rf"[\s*_#>`]*+score[\s*_`]*+:[\s*_`]*+(-?{_NUMBER})(?:\s*+/\s*+({_NUMBER}))?+[\s*_`.]*+", re.IGNORECASE
 )
+_SAID = re.compile(rf"\s*[-+]?{_NUMBER}\s*")
+"""What a pattern's group may hold: Python's own numbers go from 1_0 to nan."""
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
 _PATTERN_SECONDS = 0.25
 
@@ -51,14 +53,14 @@ def line_reader(low: float, high: float) -> ScoreReader:
 
 
 def json_reader(low: float, high: float) -> ScoreReader:
-    """The reply is one JSON object with a number under `score`."""
+    """The reply is one JSON object with a number under `score`, and no name in it twice."""
 
     def read(text: str) -> float:
         inner = _FENCE.fullmatch(text.strip())
         try:
-            answer = orjson.loads(inner[1] if inner else text.strip())
-        except orjson.JSONDecodeError as error:
-            raise NoScoreError(f"it is not JSON: {error}") from None
+            answer = json.loads(inner[1] if inner else text.strip(), object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            raise NoScoreError(f"it is not JSON: {one_line(str(error), 100)}") from None
         score = answer.get("score") if isinstance(answer, dict) else None
         if isinstance(score, bool) or not isinstance(score, int | float):
             raise NoScoreError("it is no JSON object with a number under `score`")
@@ -80,7 +82,8 @@ def pattern_reader(pattern: str, verifier: str, low: float, high: float) -> Scor
 
     def read(text: str) -> float:
         try:
-            said = {_on_scale(found[1] or "", low, high) for found in compiled.finditer(text, timeout=_PATTERN_SECONDS)}
+            found = compiled.finditer(text, timeout=_PATTERN_SECONDS)
+            said = {_on_scale(_number_in(match[1] or ""), low, high) for match in found}
         except TimeoutError:
             raise NoScoreError(f"the pattern was still matching after {_PATTERN_SECONDS:g} seconds") from None
         if len(said) != 1:
@@ -104,15 +107,30 @@ def json_schema(low: float, high: float) -> dict[str, Any]:
 
 
 def shown_number(value: float) -> str:
-    """10, not 10.0."""
-    return f"{value:g}"
+    """10, not 10.0; every digit that counts."""
+    return repr(int(value)) if value.is_integer() else repr(value)
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object, unless it names a member twice: readers differ in which one they take."""
+    made = dict(members)
+    if len(made) != len(members):
+        raise NoScoreError("a name stands twice in its JSON object")
+    return made
+
+
+def _number_in(said: str) -> str:
+    if _SAID.fullmatch(said) is None:
+        raise NoScoreError(f"{one_line(said, 40)!r} is no number")
+    return said
 
 
 def _on_scale(said: str | float, low: float, high: float) -> float:
     try:
         score = float(said)
-    except ValueError:
-        raise NoScoreError(f"{one_line(str(said), 40)!r} is no number") from None
+    except OverflowError:
+        score = math.inf
     if not math.isfinite(score) or not low <= score <= high:
-        raise NoScoreError(f"its score {said} is not from {shown_number(low)} to {shown_number(high)}")
+        shown = one_line(str(score), 40)
+        raise NoScoreError(f"its score {shown} is not from {shown_number(low)} to {shown_number(high)}")
     return score

@@ -1,7 +1,8 @@
 """Several verifiers as one: the weighted mean of their rewards, and vetoes that make it 0.
 
 Who is asked when: first the verifiers that do not wait, vetoes or not; then the vetoes that wait; then the parts that
-wait. Once a veto has said no, nobody is asked who waits: a judge costs money.
+wait. Once a veto has said no, nobody is asked who waits: a judge costs money. For the
+same reason a verdict that is tried again asks only those who have not answered.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collector.errors import VerifierError, VerifierSetupError
 from collector.protocols.server_text import one_line
 from collector.records.rows import PromptRow, Reply, Task, Verdict
 from collector.stopping import first_error
+from collector.verifiers.answered import Answered
 from collector.verifiers.base import BaseVerifier, Verifier
 from collector.verifiers.spec import PartSpec, read_part, split_spec
 
@@ -61,6 +63,7 @@ class MixVerifier(BaseVerifier):
         self.waits = any(part.verifier.waits for part in parts)
         self.code_digest = _joined_digest([part.verifier.code_digest for part in parts])
         self._opened: AsyncExitStack | None = None
+        self._answered: Answered[dict[str, Verdict]] = Answered()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -83,11 +86,17 @@ class MixVerifier(BaseVerifier):
         return None
 
     async def verify(self, task: Task, reply: Reply) -> Verdict:
-        """Raises VerifierError, naming the part, when one that was asked has no judgement."""
-        verdicts: dict[str, Verdict] = {}
-        for wave in self._waves:
-            if not self._vetoed_by(verdicts):
-                await _ask_all(wave, task, reply, verdicts)
+        """Raises VerifierError, naming the part, when one that was asked has no judgement. Called again with the same
+        reply after one that may pass, it asks only the parts that have not answered."""
+        verdicts = self._answered.take(reply) or {}
+        try:
+            for wave in self._waves:
+                if not self._vetoed_by(verdicts):
+                    await _ask_all([part for part in wave if part.name not in verdicts], task, reply, verdicts)
+        except VerifierError as error:
+            if error.retryable:
+                self._answered.keep(reply, verdicts)
+            raise
         return self._mixed(verdicts)
 
     def _vetoed_by(self, verdicts: Mapping[str, Verdict]) -> list[str]:
@@ -112,17 +121,34 @@ class MixVerifier(BaseVerifier):
 
 
 async def _ask_all(wave: Sequence[Part], task: Task, reply: Reply, verdicts: dict[str, Verdict]) -> None:
-    """Asks the parts of one wave, and puts their verdicts into `verdicts`; those that wait do so together."""
+    """Asks the parts of one wave, and puts their verdicts into `verdicts`; those that wait do so together.
+
+    Raises VerifierError. One that may pass is raised when all have answered, any other at once: there is no verdict.
+    """
     if len(wave) < 2 or not wave[0].verifier.waits:
         for part in wave:
             await _ask(part, task, reply, verdicts)
         return
+    passing: list[VerifierError] = []
     try:
         async with anyio.create_task_group() as group:
             for part in wave:
-                group.start_soon(_ask, part, task, reply, verdicts)
+                group.start_soon(_ask_beside, part, task, reply, verdicts, passing)
     except* Exception as errors:
         raise first_error(errors) from None
+    if passing:
+        raise passing[0]
+
+
+async def _ask_beside(
+    part: Part, task: Task, reply: Reply, verdicts: dict[str, Verdict], passing: list[VerifierError]
+) -> None:
+    try:
+        await _ask(part, task, reply, verdicts)
+    except VerifierError as error:
+        if not error.retryable:
+            raise
+        passing.append(error)
 
 
 async def _ask(part: Part, task: Task, reply: Reply, verdicts: dict[str, Verdict]) -> None:

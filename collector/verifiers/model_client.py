@@ -58,7 +58,7 @@ def server_place(given: Parameters, settings: CollectSettings, environ: Mapping[
         url=_url(given),
         model=given.text("model", "") or None,
         parallel=given.count("parallel", 8),
-        seconds=given.number("timeout", settings.timeouts.total, positive=True),
+        seconds=given.seconds("timeout", settings.timeouts.total),
         api_key=None if variable is None else environ[variable].strip(),
         key_variable=variable,
     )
@@ -134,7 +134,8 @@ class ModelServer:
         wanted = self._place.model
         if names is None:
             if wanted is None:
-                raise self._refusal(f"{self._place.url} lists no models: name one with model=")
+                advice = f"see its URL{self._hint}, or name one with model="
+                raise self._refusal(f"{self._place.url} lists no models: {advice}")
             return wanted
         if wanted is not None and (wanted in names or f"{wanted}:latest" in names):
             return wanted
@@ -144,6 +145,10 @@ class ModelServer:
         if wanted is None:
             raise self._refusal(f"{self._place.url} has several models, or none: name one with model= ({shown})")
         raise self._refusal(f"model={wanted} is not served at {self._place.url}; it has: {shown}")
+
+    @property
+    def _hint(self) -> str:
+        return " (it ends with /v1)" if self._models_path == "/models" and not self._place.url.endswith("/v1") else ""
 
     def _key_advice(self) -> str:
         if self._place.key_variable:

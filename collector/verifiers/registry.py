@@ -42,7 +42,7 @@ REGISTRY: dict[str, Builder] = {
     "json_schema": _later("json_schema", "build_json_schema"),
     "python": build_function,
     "http": build_http,
-    "judge": _later("judge", "build_judge"),
+    "judge": _later("judge_setup", "build_judge"),
     "reward_model": _later("reward_model", "build_reward_model"),
     "embedded": build_embedded,
 }

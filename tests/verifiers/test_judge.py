@@ -91,6 +91,8 @@ async def test_the_last_line_is_the_score(server: ScoringServer, said: str, want
         "Score: -3",
         "Score: 1e1",
         "Score: NaN",
+        "Score: \u0665",
+        "Score: 5" + " " * 100_000 + "x",
         "Score: 8, Score: 9",
         "The score: 8",
         "8",
@@ -174,12 +176,53 @@ async def test_a_quoted_score_does_not_pass_for_the_judges_own(server: ScoringSe
     assert (await score(server, r"pattern=\[\[(\d+)\]\]")).components == {"score": 3.0}
 
 
+@pytest.mark.parametrize("said", ["1_0", "nan", "\u0665", "1e1", "ten", "99", ""])
+async def test_a_pattern_reads_plain_numbers_alone(server: ScoringServer, said: str) -> None:
+    """What Python would take for a number besides, and what is off the scale, is no score."""
+    server.say = always(f"Rating: <{said}>")
+    with pytest.raises(VerifierError, match="no score in one try"):
+        await score(server, "tries=1,pattern=Rating: <(.*)>")
+
+
+async def test_the_scale_is_said_in_full(server: ScoringServer) -> None:
+    """No digit of `min` and `max` is lost on the way to the judge."""
+    server.say = always("Score: 1234567")
+    assert (await score(server, "min=0.1234567,max=1234567")).reward == 1.0
+    assert "a number\nfrom 0.1234567 to 1234567:" in server.bodies[-1]["messages"][0]["content"]
+
+
+async def test_judgements_that_are_there_are_not_asked_for_again(server: ScoringServer) -> None:
+    """A verdict tried again after a busy server asks for what is missing; failed tries and tokens stay counted."""
+    server.say = lambda body, number: (503, b"busy") if number in (1, 4) else "hm" if number == 0 else "Score: 4"
+    async with build(spec(server, "samples=3,tries=2")) as verifier:
+        task, reply = make_task({}), make_reply("an answer")
+        while True:
+            try:
+                verdict = await verifier.verify(task, reply)
+                break
+            except VerifierError as error:
+                assert error.retryable
+    assert verdict.components["score"] == 4.0
+    assert len(server.bodies) == 3 + 1 + 2  # the three, one without a score, two that were busy
+    assert verdict.fields["judge_usage"]["total_tokens"] == 4 * 120
+
+
 async def test_json_scores(server: ScoringServer) -> None:
     """format=json sends the schema, and reads one object; a boolean, a string or a list is no score."""
     server.say = always('```json\n{"reasoning": "x", "score": 5.5}\n```')
     assert (await score(server, "format=json")).components == {"score": 5.5}
     sent = server.bodies[-1]["response_format"]["json_schema"]["schema"]["properties"]["score"]
     assert sent == {"type": "number", "minimum": 1.0, "maximum": 10.0}
+    for said in (
+        '{"score": 1, "score": 9}',
+        '{"score": NaN}',
+        '{"score": 1e999}',
+        '{"score": %s}' % ("9" * 400),
+        "[" * 9999,
+    ):
+        server.say = always(said)
+        with pytest.raises(VerifierError, match="no score in one try"):
+            await score(server, "format=json,tries=1")
     for said in ('{"score": true}', '{"score": "9"}', "[9]", "9", '{"score": 99}', '{"score": null}', "Score: 9"):
         server.say = always(said)
         with pytest.raises(VerifierError, match="no score in one try"):
@@ -371,6 +414,11 @@ async def test_long_words_of_the_judge_are_bounded(server: ScoringServer) -> Non
         ("url=http://h,api_key_env=NO_SUCH_VARIABLE", "NO_SUCH_VARIABLE: there is no such environment variable"),
         ("url=http://h,min=5,max=5", r"max=5: give a number greater than min \(5\)"),
         ("url=http://h,max=inf", "max=inf: give a number"),
+        ("url=http://h,min=-1e308", "min=-1e308: give a number from -1000000000 to 1000000000"),
+        ("url=http://h,timeout=1e9", "timeout=1e9: give 10000000 at most"),
+        ("url=http://h,max_tokens=1e300", "max_tokens=1e300: give 1000000000 at most"),
+        ("url=http://h,samples=101", "samples=101: give 100 at most"),
+        ("url=http://h,temperature=11", "temperature=11: give 10 at most"),
         ("url=http://h,parallel=1.5", "parallel=1.5: give a whole number"),
         ("url=http://h,samples=0", "samples=0: give a number, more than 0"),
         ("url=http://h,template=/no/such", "template=/no/such: cannot be read"),

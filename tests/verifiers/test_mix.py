@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import re
 from collections.abc import Sequence
@@ -191,6 +192,69 @@ async def test_a_part_that_fails_fails_the_verdict() -> None:
     with pytest.raises(VerifierError, match="odd: the reward is nan") as raised:
         await ask(Part("odd", Fixed(float("nan")), 1.0), Part("no", Fixed(0), None))
     assert raised.value.failure_class == "bad_reward"
+
+
+class Busy(Fixed):
+    """Its first `times` answers may pass; it says no more than the others let it: it waits for none."""
+
+    def __init__(self, reward: float, *, times: int = 1, retryable: bool = True, waits: bool = True) -> None:
+        super().__init__(reward, waits=waits)
+        self.times = times
+        self.retryable = retryable
+
+    async def verify(self, task: Task, reply: Reply) -> Verdict:
+        self.asked += 1
+        if self.asked <= self.times:
+            raise VerifierError("the server is busy", failure_class="busy", retryable=self.retryable)
+        return Verdict(self.reward)
+
+
+async def test_a_verdict_tried_again_asks_only_who_has_not_answered() -> None:
+    """Parts that answered, at once or while another failed, are not asked, and paid for, a second time."""
+    quick, slow, veto, busy = Fixed(1), Fixed(1, waits=True), Fixed(1, waits=True), Busy(0.5, times=2)
+    mix = MixVerifier(
+        [Part("quick", quick, 1.0), Part("busy", busy, 1.0), Part("slow", slow, 2.0), Part("veto", veto, None)]
+    )
+    task, reply = make_task({}), make_reply("")
+    for _ in range(2):
+        with pytest.raises(VerifierError, match="busy: the server is busy"):
+            await mix.verify(task, reply)
+    verdict = await mix.verify(task, reply)
+    assert verdict.reward == 3.5 / 4
+    assert verdict.components["slow.part"] == 0.25
+    assert [part.asked for part in (quick, slow, veto, busy)] == [1, 1, 1, 3]
+    assert (await mix.verify(task, reply)).reward == 3.5 / 4
+    assert [part.asked for part in (quick, slow, veto, busy)] == [2, 2, 2, 4]
+
+
+async def test_what_is_known_of_a_reply_goes_with_it() -> None:
+    """Another reply with the same words is asked anew; one that is given up leaves nothing in memory."""
+    busy = Busy(1, times=3)
+    slow = Fixed(1, waits=True)
+    mix = MixVerifier([Part("busy", busy, 1.0), Part("slow", slow, 1.0)])
+    for _ in range(3):
+        reply = make_reply("the same")
+        with pytest.raises(VerifierError):
+            await mix.verify(make_task({}), reply)
+    assert slow.asked == 3
+    gc.collect()
+    assert len(mix._answered) == 1
+    del reply
+    gc.collect()
+    assert len(mix._answered) == 0
+
+
+async def test_a_fault_that_stays_ends_the_verdict_at_once() -> None:
+    """There will be no reward, so nobody waits for a judge that is still at it."""
+
+    class Stuck(Fixed):
+        async def verify(self, task: Task, reply: Reply) -> Verdict:
+            await asyncio.Event().wait()
+            raise AssertionError("never set")
+
+    parts = [Part("stuck", Stuck(1, waits=True), 1.0), Part("bad", Busy(1, retryable=False), 1.0)]
+    with pytest.raises(VerifierError, match="bad: the server is busy"):
+        await ask(*parts)
 
 
 async def test_slow_parts_are_asked_at_once() -> None:
