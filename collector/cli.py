@@ -34,7 +34,7 @@ __all__ = [
 
 EXIT_PARTIAL = 3
 EXIT_INTERRUPTED = 130
-_USER = re.compile(r"//[^/@\s]*@")
+_USER = re.compile(r"//[^/\s]*@")  # greedy: a password may hold an @ itself
 _NO_SERVER = "http://127.0.0.1"
 
 T = TypeVar("T")

@@ -332,3 +332,11 @@ def test_the_resume_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", "/bin:/usr/bin")
     assert resume_command(argv) == "sh collect --input 'my file.jsonl' --resume"
     assert resume_command([*argv, "--resume"]).count("--resume") == 1
+
+
+@pytest.mark.parametrize("user", ["me:canary", "me:c@nary:canary", "canary"])
+def test_the_resume_command_shows_no_password(user: str) -> None:
+    """Placeholders stand for what stood in front of the host, an @ in it included."""
+    assert resume_command(["/x/pairmill", "collect", f"--base-url=http://{user}@h/v1", "--resume"]).endswith(
+        "--base-url=http://USER:PASSWORD@h/v1 --resume"
+    )
