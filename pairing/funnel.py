@@ -8,19 +8,23 @@ picked   = pairs + each of `pair_drops`
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from collector.records.spread import Spread
+from pairing.filters.effect import FilterEffect
+from pairing.guards.pairs import MinGap
 from pairing.messages import answer_text, prompt_text
 from pairing.outcomes import Outcome, Policy
 from pairing.pairs import Pair
 from pairing.reading import ReadTally
-from pairing.rollouts import BrokenLine, Rollout, present
-from pairing.strategies.base import reward_of
+from pairing.rollouts import BrokenLine, Rollout, present, read_reward
 
 __all__ = ["REASONS", "PairReport", "SamplePair", "Tally"]
 
@@ -86,6 +90,7 @@ REASONS: Mapping[str, str] = {
 
 _ALL_COUNTED = 2000
 _ONE_IN = 16
+_WAITING = 4096
 _VALUES_TOLD = 3
 _REPLY = 1000
 
@@ -111,8 +116,8 @@ class SamplePair:
             prompt=prompt_text(pair.chosen),
             chosen=answer_text(pair.chosen),
             rejected=answer_text(pair.rejected),
-            chosen_reward=reward_of(pair.chosen),
-            rejected_reward=reward_of(pair.rejected),
+            chosen_reward=pair.chosen.reward or 0.0,
+            rejected_reward=pair.rejected.reward or 0.0,
             gap=pair.gap,
         )
 
@@ -154,7 +159,7 @@ class PairReport:
     gaps: Spread
     """Of the pairs written."""
     min_gap: float | None
-    """The strategy's; None for one that knows none."""
+    """The smallest gap of a pair in rewards; None where there is none, or where it is measured otherwise."""
     close_gaps: Spread
     """Best minus worst of the prompts that were dropped as `gap_below_min`."""
     distinct: float
@@ -165,6 +170,10 @@ class PairReport:
     """The last line of the first usable answer, as the model wrote it; empty when it cannot be read."""
     sample: SamplePair | None
     """The pair of the widest gap, the first among equals."""
+    picked_by: Mapping[str, int] = field(default_factory=dict)
+    """Pairs by the strategy that picked them; several for `auto`."""
+    filtered: FilterEffect = field(default_factory=FilterEffect)
+    """What `--where` left out on either side."""
     adapted: Mapping[str, int] = field(default_factory=dict)
     """Pairs that `--unfit` changed so that the format holds them, by what was done."""
     outputs: tuple[Path, ...] = ()
@@ -203,6 +212,12 @@ class Tally:
     pair_drops: Counter[str] = field(default_factory=Counter)
     rewards: Spread = field(default_factory=Spread)
     reward_values: set[float] = field(default_factory=set)
+    waiting_rewards: list[float] = field(default_factory=list)
+    waiting_deviations: list[float] = field(default_factory=list)
+    waiting_gaps: list[float] = field(default_factory=list)
+    """Not yet in `rewards`, `within` and `gaps`: some thousand at once cost less than one by one."""
+    heats: dict[bytes, int] = field(default_factory=dict)
+    """The temperatures that usable rollouts were asked for with, as their rows write them, and how often each."""
     temperatures: Spread = field(default_factory=Spread)
     within: Spread = field(default_factory=Spread)
     gaps: Spread = field(default_factory=Spread)
@@ -211,6 +226,8 @@ class Tally:
     distinct_of: Spread = field(default_factory=Spread)
     reply: str | None = None
     sample: SamplePair | None = None
+    picked_by: Counter[str] = field(default_factory=Counter)
+    filtered: FilterEffect = field(default_factory=FilterEffect)
 
     def add(self, outcome: Outcome) -> None:
         """Count what became of one group; groups come in their order."""
@@ -219,12 +236,13 @@ class Tally:
         self.members += len(group.rollouts)
         self.duplicates += group.duplicates
         self.usable += len(usable)
-        for _, fault in outcome.faults:
-            self.sample_drops[fault] += 1
+        if outcome.faults:
+            self.sample_drops.update([fault for _, fault in outcome.faults])
+            self.filtered.add(outcome.group.rollouts, [r for r, fault in outcome.faults if fault == "filtered"])
         self._add_usable(usable)
         self.picked += len(outcome.kept) + len(outcome.refused)
-        for _, fault in outcome.refused:
-            self.pair_drops[fault] += 1
+        if outcome.refused:
+            self.pair_drops.update([fault for _, fault in outcome.refused])
         for kept in outcome.kept:
             self._add_pair(kept.pair)
         if outcome.reason is None:
@@ -235,17 +253,25 @@ class Tally:
             self.close_gaps.add_one(outcome.widest)
 
     def _add_usable(self, usable: list[Rollout]) -> None:
-        rewards = [reward_of(rollout) for rollout in usable]
-        deviation = self.rewards.add(rewards)
+        rewards = [rollout.reward for rollout in usable if rollout.reward is not None]
+        self.waiting_rewards += rewards
         if len(self.reward_values) < _VALUES_TOLD:
             self.reward_values.update(rewards)
         if self.reply is None and usable:
             self.reply = _last_line(usable[0])
-        self.truncated += sum(rollout.truncated for rollout in usable)
-        self.temperatures.add([heat for rollout in usable if (heat := rollout.temperature) is not None])
+        heats = self.heats
+        for rollout in usable:
+            row = rollout.row
+            if row.finish_reason != "stop" and rollout.truncated:
+                self.truncated += 1
+            if row.params is not None:
+                heat = bytes(row.params.temperature)
+                heats[heat] = heats.get(heat, 0) + 1
+        if len(self.waiting_rewards) > _WAITING:
+            self._fold()
         if len(usable) < 2:
             return
-        self.within.add_one(deviation)
+        self.waiting_deviations.append(_deviation(rewards))
         # Telling answers apart means reading them all: past some thousand prompts a sample says as much.
         if self.groups <= _ALL_COUNTED or self.groups % _ONE_IN == 0:
             self.distinct.add_one(len({_answer_key(rollout) for rollout in usable}))
@@ -253,12 +279,27 @@ class Tally:
 
     def _add_pair(self, pair: Pair) -> None:
         self.pairs += 1
-        self.gaps.add_one(pair.gap)
+        self.picked_by[pair.strategy] += 1
+        self.waiting_gaps.append(pair.gap)
         if self.sample is None or pair.gap > self.sample.gap:
             with suppress(BrokenLine, RecursionError):  # a format that splices bytes need not have read them
                 self.sample = SamplePair.of(pair)
 
+    def _fold(self) -> None:
+        """Add what waits to the spreads."""
+        self.rewards.add(self.waiting_rewards)
+        self.within.add(self.waiting_deviations)
+        self.gaps.add(self.waiting_gaps)
+        for waiting in (self.waiting_rewards, self.waiting_deviations, self.waiting_gaps):
+            waiting.clear()
+        for raw, count in sorted(self.heats.items()):
+            heat, _ = read_reward(msgspec.Raw(raw))
+            if heat is not None:
+                self.temperatures.add_same(heat, count)
+        self.heats.clear()
+
     def report(self, *, output: Path, policy: Policy, passes: int) -> PairReport:
+        self._fold()
         return PairReport(
             output=output,
             strategy=policy.strategy.name,
@@ -284,13 +325,31 @@ class Tally:
             temperatures=self.temperatures,
             within_std=self.within.mean,
             gaps=self.gaps,
-            min_gap=getattr(policy.strategy, "min_gap", None),
+            min_gap=_least_gap(policy),
             close_gaps=self.close_gaps,
             distinct=self.distinct.mean,
             distinct_of=self.distinct_of.mean,
             reply=self.reply or "",
             sample=self.sample,
+            picked_by=dict(self.picked_by),
+            filtered=self.filtered,
         )
+
+
+def _least_gap(policy: Policy) -> float | None:
+    """The strategy's own, or that of the guard that asks in its place."""
+    guards = (guard.least for guard in policy.checks.pairs if isinstance(guard, MinGap) and guard.kind == "absolute")
+    own: float | None = getattr(policy.strategy, "min_gap", None)
+    return next(guards, None) if own is None else own
+
+
+def _deviation(rewards: list[float]) -> float:
+    """Their standard deviation (of the population)."""
+    mean = sum(rewards) / len(rewards)
+    squares = 0.0
+    for reward in rewards:
+        squares += (reward - mean) * (reward - mean)
+    return math.sqrt(squares / len(rewards))
 
 
 def _last_line(rollout: Rollout) -> str:

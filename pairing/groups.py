@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
+
+import msgspec
 
 from pairing.identity import PromptIds
 from pairing.offsets import OffsetIndex
 from pairing.reading import ReadTally, input_files, iter_rollouts
 from pairing.rollouts import Rollout
 
-__all__ = ["Group", "NotInOrder", "assemble", "groups_by_index", "groups_in_order", "iter_groups"]
+__all__ = ["Group", "NotInOrder", "assemble", "closed_groups", "groups_by_index", "groups_in_order", "iter_groups"]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, gc=False, eq=False):
     """All rollouts of one prompt: by rollout index, at most one for each. `duplicates` counts those that gave way to
     a later attempt at the same rollout. `task_index` is None for rows that carry none."""
 
@@ -53,9 +52,28 @@ def groups_in_order(files: Sequence[Path], tally: ReadTally) -> Iterator[Group]:
     Raises NotInOrder where they are not: what was emitted until then is not to be used.
     """
     ids = PromptIds()
-    streams = [_ascending(iter_rollouts(path, tally, ids)) for path in files]
-    merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=_task_of)
-    for _, members in groupby(merged, key=_task_of):
+    streams = [iter_rollouts(path, tally, ids) for path in files]
+    if len(streams) == 1:
+        return closed_groups(streams[0])
+    return closed_groups([rollout] for rollout in heapq.merge(*map(_ascending, streams), key=_task_of))
+
+
+def closed_groups(batches: Iterable[list[Rollout]]) -> Iterator[Group]:
+    """The groups of rollouts that come by ascending task index, each when its last row is past. Raises NotInOrder."""
+    members: list[Rollout] = []
+    task = 0
+    for batch in batches:
+        for rollout in batch:
+            now = rollout.row.task_index
+            if now != task:
+                if now is None or now < task:
+                    raise NotInOrder
+                if members:
+                    yield from _split(members)
+                    members = []
+                task = now
+            members.append(rollout)
+    if members:
         yield from _split(members)
 
 
@@ -64,15 +82,20 @@ def groups_by_index(files: Sequence[Path], tally: ReadTally) -> Iterator[Group]:
     ids = PromptIds()
     with OffsetIndex(files) as index:
         for path in files:
-            for rollout in iter_rollouts(path, tally, ids):
-                index.add(rollout)
+            for batch in iter_rollouts(path, tally, ids):
+                for rollout in batch:
+                    index.add(rollout)
         for lines in index.groups():
-            yield from _split(index.read(lines, ids))
+            yield from _split(list(index.read(lines, ids)))
 
 
 def assemble(task_index: int | None, prompt_id: str, members: Iterable[Rollout]) -> Group:
     """The group of `members`, which come in reading order. Where two have the same rollout index the last complete
     one stands. Members without an index take the free ones, in order of appearance."""
+    members = list(members)
+    indices = [rollout.rollout_index for rollout in members]
+    if indices == list(range(len(indices))):
+        return Group(task_index, prompt_id, tuple(members), 0)
     numbered: dict[int, Rollout] = {}
     unnumbered: list[Rollout] = []
     duplicates = 0
@@ -93,14 +116,15 @@ def assemble(task_index: int | None, prompt_id: str, members: Iterable[Rollout])
     return Group(task_index, prompt_id, tuple(numbered[index] for index in sorted(numbered)), duplicates)
 
 
-def _ascending(rollouts: Iterator[Rollout]) -> Iterator[Rollout]:
+def _ascending(batches: Iterable[list[Rollout]]) -> Iterator[Rollout]:
     last = 0
-    for rollout in rollouts:
-        task = rollout.row.task_index
-        if task is None or task < last:
-            raise NotInOrder
-        last = task
-        yield rollout
+    for batch in batches:
+        for rollout in batch:
+            task = rollout.row.task_index
+            if task is None or task < last:
+                raise NotInOrder
+            last = task
+            yield rollout
 
 
 def _task_of(rollout: Rollout) -> int:
@@ -108,11 +132,12 @@ def _task_of(rollout: Rollout) -> int:
     return -1 if task is None else task
 
 
-def _split(members: Iterable[Rollout]) -> Iterator[Group]:
+def _split(members: list[Rollout]) -> list[Group]:
     """The groups of one task: one, unless its rows answer different prompts."""
+    first = members[0].prompt_id
+    if not [1 for rollout in members if rollout.prompt_id != first]:
+        return [assemble(members[0].row.task_index, first, members)]
     by_prompt: dict[str, list[Rollout]] = {}
     for rollout in members:
         by_prompt.setdefault(rollout.prompt_id, []).append(rollout)
-    for prompt_id in sorted(by_prompt):
-        mine = by_prompt[prompt_id]
-        yield assemble(mine[0].row.task_index, prompt_id, mine)
+    return [assemble(mine[0].row.task_index, prompt_id, mine) for prompt_id, mine in sorted(by_prompt.items())]

@@ -10,22 +10,76 @@ import re
 from typing import Any
 
 import msgspec
+import orjson
 
 from collector.records.messages import final_text, messages_from_items, prompt_messages
 from collector.records.rows import Message
 from pairing.rollouts import Rollout, dumps, loads, present, prompt_raw, tools_raw
 
-__all__ = ["answer", "answer_text", "is_empty", "prompt", "prompt_text", "same_answer", "tools"]
+__all__ = [
+    "PLAINLY_SPEAKS",
+    "answer",
+    "answer_text",
+    "is_empty",
+    "plain_answer",
+    "plain_prompt",
+    "prompt",
+    "prompt_text",
+    "same_answer",
+    "tools",
+]
 
 _SAYS = ("content", "tool_calls", "items", "refusal", "function_call", "audio")
 """What an answer can consist of. Reasoning alone is none: the model ran out before it spoke."""
-_PLAINLY_SPEAKS = re.compile(rb'\[\s*\{"role":\s*"assistant",\s*"content":\s*"[!#-\[\]-~\xc3-\xe0\xe4-\xf4]')
-"""Our own rows' commonest beginning, with a first character that is no space (those begin with c2, e1, e2 or e3) and
-no escape: enough to see, without decoding, that the answer is not empty."""
+PLAINLY_SPEAKS = re.compile(
+    rb'\[\s*\{"role":\s*"assistant",\s*"content":\s*"(?: |\\[nrt])*+(?:[!#-\[\]-~\xc3-\xe0\xe4-\xf4]|\\["\\])'
+).match
+"""Our own rows' commonest beginning, up to a character that is no white space (whose first bytes, beyond ASCII, are c2,
+e1, e2 or e3): enough to see, without decoding, that the answer is not empty."""
+
+
+_ANSWER = b'[{"role":"assistant","content":"'
+_QUESTION = b'[{"role":"user","content":"'
+_END = b'"}]'
+
+
+def plain_answer(rollout: Rollout) -> bytes | None:
+    """The row's `output` as it stands there, when it is one assistant message of text alone, written without spaces:
+    what most rows hold, and what most records want. `rollout.text` is its text then. None for any other answer."""
+    if not rollout.looked:
+        rollout.looked = True
+        own = bytes(rollout.row.output)
+        text = _text_between(own, _ANSWER)
+        if text is not None:
+            rollout.plain, rollout.text = own, text
+    return rollout.plain
+
+
+def plain_prompt(rollout: Rollout) -> bytes | None:
+    """The prompt as it stands in the row, when it is one user message of text alone, without spaces; else None."""
+    params = rollout.row.params
+    if params is None or present(params.instructions):
+        return None
+    own = bytes(params.input)
+    return None if _text_between(own, _QUESTION) is None else own
+
+
+def _text_between(own: bytes, opening: bytes) -> str | None:
+    """The text of a message that `own` is, byte for byte, but for its content: `opening`, a JSON string, `"}]`. What
+    stands between must be one string to a reader that is strict, or the bytes are not to be copied."""
+    if not (own.startswith(opening) and own.endswith(_END)):
+        return None
+    try:
+        text = orjson.loads(memoryview(own)[len(opening) - 1 : 1 - len(_END)])
+    except orjson.JSONDecodeError:
+        return None
+    return text if isinstance(text, str) else None
 
 
 def answer(rollout: Rollout) -> list[Message]:
     """The answer's messages: the row's `output`, or NeMo Gym's `response.output`."""
+    if rollout.messages is None and plain_answer(rollout) is not None:
+        rollout.messages = [{"role": "assistant", "content": rollout.text}]
     if rollout.messages is None:
         row = rollout.row
         raw = row.output if present(row.output) or row.response is None else row.response.output
@@ -51,7 +105,7 @@ def tools(rollout: Rollout) -> list[Any]:
 
 def is_empty(rollout: Rollout) -> bool:
     """True when no assistant message of the answer says or calls anything. White space is nothing."""
-    if _PLAINLY_SPEAKS.match(rollout.row.output):
+    if PLAINLY_SPEAKS(rollout.row.output):
         return False
     return not any(m.get("role") == "assistant" and any(_holds(m.get(k)) for k in _SAYS) for m in answer(rollout))
 
@@ -62,6 +116,8 @@ def same_answer(one: Rollout, other: Rollout) -> bool:
     Reasoning is no part of it: two answers alike that were scored apart show the verifier's noise, and a target that
     carries no reasoning would get two equal sides.
     """
+    if plain_answer(one) is not None and plain_answer(other) is not None:
+        return one.text.strip() == other.text.strip()
     mine, theirs = answer(one), answer(other)
     if len(mine) != len(theirs) or (mine and _trimmed(mine[-1]["content"]) != _trimmed(theirs[-1]["content"])):
         return False  # most pairs differ here, and need no closer look
@@ -70,6 +126,8 @@ def same_answer(one: Rollout, other: Rollout) -> bool:
 
 def answer_text(rollout: Rollout) -> str:
     """The answer for a reader: its final text, or its calls as JSON when it has none."""
+    if plain_answer(rollout) is not None:
+        return rollout.text
     messages = answer(rollout)
     text = final_text(messages)
     if text.strip():

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from collector.errors import InputError
-from collector.journal.reader import Line
 from pairing.identity import PromptIds
 from pairing.reading import make_rollout
 from pairing.rollouts import BrokenLine, Rollout, decode_row
@@ -92,12 +91,12 @@ class OffsetIndex:
 
     def _read(self, file: int, offset: int, length: int, ids: PromptIds) -> Rollout:
         path = self._files[file]
-        line = Line(path, 0, offset, os.pread(self._open[file], length, offset))
+        line = os.pread(self._open[file], length, offset)
         try:
-            rollout = make_rollout(decode_row(line.raw), line, ids)
+            rollout = make_rollout(decode_row(line, line.isascii()), path, offset, length, ids)
         except BrokenLine:
             rollout = "broken"
-        if isinstance(rollout, str) or len(line.raw) != length:
+        if isinstance(rollout, str) or len(line) != length:
             raise InputError(f"{path}: changed while it was read (byte {offset}): run again")
         return rollout
 

@@ -5,12 +5,14 @@ prompt explained, strategies compared). No I/O and no state: the same group and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import msgspec
 
 from pairing.formats.base import Format, Unfit
 from pairing.groups import Group
-from pairing.guards import Checks
+from pairing.guards import Checks, SampleGuard
 from pairing.pairs import Pair
 from pairing.rollouts import BrokenLine, Rollout
 from pairing.strategies.base import Choice, Pool, Strategy, reward_of
@@ -34,20 +36,19 @@ class Kept(NamedTuple):
     record: Any
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, gc=False, eq=False):
     """Everything that was decided about one group.
 
-    `faults` are the unusable rollouts with their reasons, in order. `reason` is None when a pair was kept, else why
-    there is none. `refused` are picked pairs that a guard or the format turned away. `picked` = kept + refused.
+    `faults` are the unusable rollouts with their reasons, guard by guard. `reason` is None when a pair was kept, else
+    why there is none. `refused` are picked pairs that a guard or the format turned away. `picked` = kept + refused.
     """
 
     group: Group
     usable: list[Rollout]
     faults: list[tuple[Rollout, str]]
     reason: str | None = None
-    kept: list[Kept] = field(default_factory=list)
-    refused: list[tuple[Choice, str]] = field(default_factory=list)
+    kept: list[Kept] = []
+    refused: list[tuple[Choice, str]] = []
     widest: float | None = None
     """Best that may be chosen minus worst, where the reason is `gap_below_min`."""
 
@@ -74,22 +75,26 @@ def pair_group(group: Group, policy: Policy) -> Outcome:
 
 def _sorted_out(group: Group, checks: Checks) -> Outcome:
     """The group's rollouts, the usable apart from the others."""
-    usable: list[Rollout] = []
+    usable = list(group.rollouts)
     faults: list[tuple[Rollout, str]] = []
-    for rollout in group.rollouts:
-        fault = None
+    for guard in checks.samples:
+        if not guard.clears(usable):
+            usable = _without_faults(usable, guard, faults)
+    return Outcome(group, usable, faults)
+
+
+def _without_faults(rollouts: list[Rollout], guard: SampleGuard, faults: list[tuple[Rollout, str]]) -> list[Rollout]:
+    passed = []
+    for rollout in rollouts:
         try:
-            for guard in checks.samples:
-                fault = guard.fault(rollout)
-                if fault is not None:
-                    break
+            fault = guard.fault(rollout)
         except (BrokenLine, RecursionError):
             fault = "unreadable"
         if fault is None:
-            usable.append(rollout)
+            passed.append(rollout)
         else:
             faults.append((rollout, fault))
-    return Outcome(group, usable, faults)
+    return passed
 
 
 def _pool(outcome: Outcome, checks: Checks) -> Pool | str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from pairing.messages import answer_text
 from pairing.rollouts import Rollout
-from pairing.strategies.base import reward_of
 
 __all__ = ["Pair"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True, gc=False, eq=False):
     """A chosen and a rejected rollout of the same prompt. `gap` is chosen reward minus rejected reward."""
 
     task_index: int | None
@@ -29,8 +28,8 @@ class Pair:
         return {
             "prompt_id": self.prompt_id,
             "task_index": -1 if self.task_index is None else self.task_index,
-            "chosen_reward": reward_of(self.chosen),
-            "rejected_reward": reward_of(self.rejected),
+            "chosen_reward": self.chosen.reward,
+            "rejected_reward": self.rejected.reward,
             "reward_gap": self.gap,
             "chosen_rollout_index": self.chosen.rollout_index,
             "rejected_rollout_index": self.rejected.rollout_index,

@@ -6,18 +6,25 @@ Which rollouts belong together, and in what order groups come, is the business o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.errors import InputError, UsageError
-from collector.journal.reader import Line, iter_lines
 from pairing.identity import PromptIds
+from pairing.lines import Block, blocks_of_lines, trimmed
 from pairing.rollouts import BrokenLine, Rollout, Row, decode_row, failed, has_answer, read_reward
 
-__all__ = ["ReadTally", "input_files", "iter_rollouts", "make_rollout"]
+__all__ = ["ReadTally", "input_files", "iter_rollouts", "make_rollout", "rollouts_of"]
 
 _SHOWN = 5
+_SHORT = 5
+"""Bytes: one less may be null."""
+_OPENING, _CLOSING = b"{}"
+_LONG_REWARD = 32
+_REWARDS_KEPT = 4096
+_REWARDS: dict[bytes, tuple[float | None, str | None]] = {}
+"""What short rewards are read as: most runs have a handful of them."""
 _NO_PIPE = "no regular file; pairing may read twice: save what a pipe gives to a file first"
 
 
@@ -32,10 +39,10 @@ class ReadTally:
     drops: Counter[str] = field(default_factory=Counter)
     """`no_answer`: neither `output` nor `response.output`; `failed`: the same, marked as a failure; `no_prompt`."""
 
-    def add_broken(self, line: Line, error: BrokenLine) -> None:
+    def add_broken(self, path: Path, number: int, error: BrokenLine) -> None:
         self.broken += 1
         if len(self.broken_shown) < _SHOWN:
-            self.broken_shown.append(f"{line.path}:{line.number}: {error}")
+            self.broken_shown.append(f"{path}:{number}: {error}")
 
 
 def input_files(inputs: Sequence[Path | str], *, include_incomplete: bool = True) -> list[Path]:
@@ -63,30 +70,62 @@ def _no_file(given: Path) -> str:
     return _NO_PIPE if given.exists() else "no such file"
 
 
-def iter_rollouts(path: Path, tally: ReadTally, ids: PromptIds) -> Iterator[Rollout]:
-    """Rollouts of one file in file order. Raises InputError when the file cannot be read."""
-    for line in iter_lines(path):
-        tally.lines += 1
-        try:
-            rollout = make_rollout(decode_row(line.raw), line, ids)
-        except BrokenLine as error:
-            tally.add_broken(line, error)
-            continue
-        if isinstance(rollout, str):
-            tally.drops[rollout] += 1
-        else:
-            yield rollout
-
-
-def make_rollout(row: Row, line: Line, ids: PromptIds) -> Rollout | str:
-    """The row's rollout, or the reason that it is none. Raises BrokenLine when the prompt cannot be read."""
-    if not has_answer(row):
-        return "failed" if failed(row) else "no_answer"
+def iter_rollouts(path: Path, tally: ReadTally, ids: PromptIds) -> Iterator[list[Rollout]]:
+    """Rollouts of one file in file order, a block's at a time. Memory holds one block, or the longest line. Raises
+    InputError when the file cannot be read."""
     try:
-        prompt_id = ids.of(row)
-    except RecursionError as error:
-        raise BrokenLine(f"not JSON: {error}") from None
-    if prompt_id is None:
-        return "no_prompt"
-    reward, fault = read_reward(row.reward)
-    return Rollout(row, line.path, line.offset, len(line.raw), prompt_id, row.rollout_index, reward, fault)
+        with path.open("rb", buffering=0) as file:
+            yield from rollouts_of(path, blocks_of_lines(file.read), tally, ids)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+
+
+def rollouts_of(path: Path, blocks: Iterable[Block], tally: ReadTally, ids: PromptIds) -> Iterator[list[Rollout]]:
+    """The rollouts of each of these blocks of `path`. Kept flat: what stands in the inner loop costs for every row."""
+    number = 0
+    for data, start, stop, offset in blocks:
+        ascii_only, view, found = data.isascii(), memoryview(data), list[Rollout]()
+        while start < stop:
+            end = data.find(b"\n", start, stop)
+            if end < 0:
+                end = stop
+            after = end + 1
+            number += 1
+            if data[start] != _OPENING or data[end - 1] != _CLOSING:
+                start, end = trimmed(data, start, end, number == 1 and offset == 0)
+            if start < end:
+                tally.lines += 1
+                try:
+                    row = decode_row(view[start:end], ascii_only)
+                    rollout = make_rollout(row, path, offset + start, end - start, ids)
+                except BrokenLine as error:
+                    tally.add_broken(path, number, error)
+                else:
+                    if isinstance(rollout, str):
+                        tally.drops[rollout] += 1
+                    else:
+                        found.append(rollout)
+            start = after
+        yield found
+
+
+def make_rollout(row: Row, path: Path, offset: int, length: int, ids: PromptIds) -> Rollout | str:
+    """The rollout of a row that stands `length` bytes long at `offset`, or the reason that it is none. Raises
+    BrokenLine when the prompt cannot be read."""
+    if len(row.output) < _SHORT and not has_answer(row):
+        return "failed" if failed(row) else "no_answer"
+    params, prompt_id = row.params, row.prompt_id
+    if prompt_id is None or prompt_id != ids.ours or params is None or len(params.input) < _SHORT:
+        try:
+            prompt_id = ids.of(row)
+        except RecursionError as error:
+            raise BrokenLine(f"not JSON: {error}") from None
+        if prompt_id is None:
+            return "no_prompt"
+    text = bytes(row.reward)
+    reward = _REWARDS.get(text)
+    if reward is None:
+        reward = read_reward(row.reward)
+        if len(text) < _LONG_REWARD and len(_REWARDS) < _REWARDS_KEPT:
+            _REWARDS[text] = reward
+    return Rollout(row, path, offset, length, prompt_id, row.rollout_index, *reward)

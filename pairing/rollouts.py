@@ -106,6 +106,11 @@ class Rollout(msgspec.Struct, gc=False, eq=False):
     """The answer as Chat messages, once `messages.answer` was asked for it."""
     mended: bool = False
     """True when the answer's own bytes are not JSON to every reader: write `messages` in their place."""
+    looked: bool = False
+    """True once `messages.plain_answer` has looked whether the answer is one plain message."""
+    plain: bytes | None = None
+    text: str = ""
+    """When it is: its bytes as the row has them, and its text."""
 
     @property
     def complete(self) -> bool:
@@ -133,15 +138,16 @@ _CUT = frozenset({"length", "incomplete", "max_tokens", "max_output_tokens"})
 _decode = msgspec.json.Decoder(Row).decode
 
 
-def decode_row(line: bytes) -> Row:
-    """The row of one line. Python's NaN and Infinity, and fields of odd types, are mended on a slower path: the first
-    become strings, the second count as absent. Raises BrokenLine when no object can be had."""
+def decode_row(line: bytes | memoryview, ascii_only: bool = False) -> Row:
+    """The row of one line; `ascii_only` when the caller knows that it is. Python's NaN and Infinity, and fields of odd
+    types, are mended on a slower path: the first become strings, the second count as absent. The row's parts refer to
+    `line`, which must not change. Raises BrokenLine when no object can be had."""
     try:
-        if not line.isascii():
-            line.decode()
+        if not ascii_only:
+            str(line, "utf-8")  # fields that are only passed over are not decoded: nothing else looks at their bytes
         return _decode(line)
     except (msgspec.MsgspecError, RecursionError):
-        return _mended(line)
+        return _mended(bytes(line))
     except UnicodeDecodeError as error:
         raise BrokenLine(f"not UTF-8: byte {error.start}") from None
 
@@ -202,7 +208,7 @@ def failed(row: Row) -> bool:
     if row.failure_class:
         return True
     response = row.response
-    if response is None:
+    if response is None or not (len(response.status) or len(response.error)):
         return False
     return bytes(response.status) in (b'"failed"', b'"cancelled"') or present(response.error)
 

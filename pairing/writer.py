@@ -84,7 +84,8 @@ class PairWriter:
 
     def write(self, record: Any, prompt_id: str) -> None:
         """The rows of a record that the target made; one, most often. `prompt_id` says whose they are."""
-        self.adapted.update(self._target.adapted(record))
+        if adapted := self._target.adapted(record):
+            self.adapted.update(adapted)
         rows = self._target.rows(record)
         if self._order is None:
             self._write_rows(rows)

@@ -42,6 +42,17 @@ class Spread:
         self.minimum, self.maximum = min(self.minimum, value), max(self.maximum, value)
         self._merge(1, value, 0.0)
 
+    def add_same(self, value: float, count: int) -> None:
+        """Add one value `count` times."""
+        self.minimum, self.maximum = min(self.minimum, value), max(self.maximum, value)
+        self._merge(count, value, 0.0)
+
+    def merge(self, other: Spread) -> None:
+        """Add all values of another spread."""
+        if other.count:
+            self.minimum, self.maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+            self._merge(other.count, other.mean, other.squares)
+
     def _merge(self, count: int, mean: float, squares: float) -> None:
         total, shift = self.count + count, mean - self.mean
         self.squares += squares + shift * shift * self.count * count / total

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import orjson
 
 from pairing.formats.base import Capabilities, Format
-from pairing.messages import answer, prompt
+from pairing.messages import answer, plain_answer, prompt
 from pairing.pairs import Pair
 from pairing.rollouts import Rollout, dumps, loads, present, prompt_raw
 
@@ -60,6 +60,9 @@ def _prompt(rollout: Rollout) -> bytes:
 
 
 def _answer(rollout: Rollout) -> bytes:
+    plain = plain_answer(rollout)
+    if plain is not None:
+        return plain
     messages = answer(rollout)
     own = bytes(rollout.row.output)
     return own if own.startswith(b"[") and not rollout.mended else dumps(messages)

@@ -17,14 +17,15 @@ from collector.records.tools import chat_tool
 from pairing.formats.base import Capabilities, Format, Unfit
 from pairing.formats.shapes import META, turns_shape
 from pairing.formats.turns import TEXT_KEYS, plain_turn
-from pairing.messages import answer, prompt, tools
+from pairing.messages import answer, plain_answer, plain_prompt, prompt, tools
 from pairing.pairs import Pair
-from pairing.rollouts import dumps
+from pairing.rollouts import dumps, present, tools_raw
 
 __all__ = ["Trl"]
 
 _MESSAGE_COLUMNS = ("tool_calls", *TEXT_KEYS)
 _OPTIONAL = frozenset(_MESSAGE_COLUMNS)
+_NONE: frozenset[str] = frozenset()
 _SIDES = ("prompt", "chosen", "rejected")
 
 
@@ -48,7 +49,12 @@ class Trl(Format):
         null_content=True,
     )
 
-    def record(self, pair: Pair) -> dict[str, Any]:
+    def record(self, pair: Pair) -> dict[str, Any] | bytes:
+        """The record, or its line when prompt and answers are plain: then their bytes are the row's own."""
+        return _spliced(pair) or self.whole(pair)
+
+    def whole(self, pair: Pair) -> dict[str, Any]:
+        """The record of any pair."""
         record: dict[str, Any] = {
             "prompt": [plain_turn(m) for m in prompt(pair.chosen)],
             "chosen": [plain_turn(m) for m in answer(pair.chosen)],
@@ -61,11 +67,15 @@ class Trl(Format):
             record["tools"] = dumps([chat_tool(tool) for tool in offered]).decode()
         return record
 
-    def columns(self, record: Mapping[str, Any]) -> frozenset[str]:
+    def columns(self, record: Mapping[str, Any] | bytes) -> frozenset[str]:
+        if isinstance(record, bytes):
+            return _NONE
         needed = {f"{side}.{key}" for side in _SIDES for message in record[side] for key in message.keys() & _OPTIONAL}
         return frozenset(needed | record.keys() & {"tools"})
 
-    def encode(self, record: Mapping[str, Any], columns: frozenset[str]) -> bytes:
+    def encode(self, record: Mapping[str, Any] | bytes, columns: frozenset[str]) -> bytes:
+        if isinstance(record, bytes):
+            return record if not columns else self.encode(orjson.loads(record), columns)
         row: dict[str, Any] = {}
         for side in _SIDES:
             extra = [key for key in _MESSAGE_COLUMNS if f"{side}.{key}" in columns]
@@ -83,3 +93,15 @@ class Trl(Format):
         if "tools" in columns:
             shape["tools"] = str
         return shape | {"meta": META}
+
+
+def _spliced(pair: Pair) -> bytes | None:
+    """The line of a pair whose messages are plain, put together from the row's own bytes; None for any other pair."""
+    chosen, rejected = plain_answer(pair.chosen), plain_answer(pair.rejected)
+    if chosen is None or rejected is None or present(tools_raw(pair.chosen.row)):
+        return None
+    prompt = plain_prompt(pair.chosen)
+    if prompt is None:
+        return None
+    meta = orjson.dumps(pair.meta())
+    return b'{"prompt":%b,"chosen":%b,"rejected":%b,"meta":%b}' % (prompt, chosen, rejected, meta)

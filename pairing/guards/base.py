@@ -23,6 +23,11 @@ __all__ = ["PairGuard", "PoolGuard", "SampleGuard", "SideGuard"]
 
 
 class SampleGuard(Protocol):
+    def clears(self, rollouts: Sequence[Rollout]) -> bool:
+        """True when none of these is at fault, told at a glance: one call for a prompt where `fault` takes one for
+        each rollout. False when a closer look is needed; a guard without such a glance always says so."""
+        ...
+
     def fault(self, rollout: Rollout) -> str | None:
         """Why this rollout is not usable; None when it is."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pairing.messages import is_empty
+from pairing.messages import PLAINLY_SPEAKS, is_empty
 from pairing.rollouts import Rollout, failed
 
 __all__ = ["FiniteReward", "NotEmpty", "NotFailed", "NotTruncated"]
@@ -15,6 +15,14 @@ __all__ = ["FiniteReward", "NotEmpty", "NotFailed", "NotTruncated"]
 class NotFailed:
     """Rows marked as failures: their reward, if any, is no verdict. Reason `failed`."""
 
+    def clears(self, rollouts: Sequence[Rollout]) -> bool:
+        for rollout in rollouts:
+            row = rollout.row
+            response = row.response
+            if row.failure_class or (response is not None and (len(response.status) or len(response.error))):
+                return False
+        return True
+
     def fault(self, rollout: Rollout) -> str | None:
         return "failed" if failed(rollout.row) else None
 
@@ -23,6 +31,9 @@ class NotFailed:
 class FiniteReward:
     """A reward is a finite number. Reasons: `no_reward`, `reward_...`, see `rollouts.read_reward`."""
 
+    def clears(self, rollouts: Sequence[Rollout]) -> bool:
+        return not [1 for rollout in rollouts if rollout.reward_fault is not None]
+
     def fault(self, rollout: Rollout) -> str | None:
         return rollout.reward_fault
 
@@ -30,6 +41,9 @@ class FiniteReward:
 @dataclass(frozen=True, slots=True)
 class NotEmpty:
     """Answers in which the model neither says nor calls anything. Reason `empty_text`."""
+
+    def clears(self, rollouts: Sequence[Rollout]) -> bool:
+        return not [1 for rollout in rollouts if PLAINLY_SPEAKS(rollout.row.output) is None]
 
     def fault(self, rollout: Rollout) -> str | None:
         return "empty_text" if is_empty(rollout) else None
