@@ -6,6 +6,7 @@ processes that can be killed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class JsonSchemaVerifier(PooledVerifier):
         formats: bool = False,
     ) -> None:
         super().__init__(pool)
+        self.code_digest = None if schema is None else hashlib.sha256(schema.encode()).hexdigest()
         self._schema = schema
         self._field = field
         self._partial = partial

@@ -46,6 +46,10 @@ EXTRACTED = [
     ("last", '{"a":' * 200_000, 0.0),
     ("last", '{"a":' + "9" * 100_000 + "}", 0.0),
     ("fenced", "```\n" * 100_000, 0.0),
+    ("fenced", "``` x\n" * 100_000, 0.0),
+    ("fenced", f"```json\r\n{GOOD}\r\n```\r\n", 1.0),
+    ("fenced", f"```json\n{GOOD}\n```\n```json\n{{", 1.0),
+    ("fenced", f"```json\n{GOOD}", 0.0),
     ("whole", '{"name": "\ud800"}', 0.0),
 ]
 
@@ -112,6 +116,9 @@ BAD_SCHEMAS: list[tuple[Any, str]] = [
     ({"$ref": "file:///etc/passwd"}, "$ref file:///etc/passwd: it stands nowhere"),
     ({"properties": {"a": {"pattern": "("}}}, "$.properties.a.pattern: '(' is not a 'regex'"),
     ({"patternProperties": {"[": {}}}, "$.patternProperties: '[' is not a 'regex'"),
+    ({"$schema": []}, "$schema: is no text"),
+    ({"$schema": 5}, "$schema: is no text"),
+    ({"properties": {"a": {"$schema": [], "$id": "x"}}}, "$.properties.a"),
     (3, "a number; an object is needed"),
     ("not a schema", "text; an object is needed"),
     (True, "a boolean; an object is needed"),
@@ -194,3 +201,15 @@ def test_pieces_of_a_broken_object_are_no_answer() -> None:
     assert find_json('{"a": {"b": 1}}', "last") == '{"a": {"b": 1}}'
     assert find_json('{"a": {"b": 1}, ', "last") == ""
     assert find_json('x {"a": 1} y {"b": {"c": 2}} z {', "last") == '{"b": {"c": 2}}'
+
+
+def test_the_file_of_a_schema_counts_as_code(tmp_path: Path) -> None:
+    """A resume can tell that another schema stands under the same name; what rows bring is the input's."""
+    path = tmp_path / "schema.json"
+    digests = []
+    for schema in ({"type": "object"}, {"type": "string"}):
+        path.write_text(json.dumps(schema), encoding="utf-8")
+        digests.append(build(f"json_schema:schema={path}").code_digest)
+    assert None not in digests
+    assert digests[0] != digests[1]
+    assert build("json_schema").code_digest is None

@@ -22,7 +22,7 @@ from referencing.jsonschema import DRAFT202012
 
 __all__ = ["answer", "find_json", "schema_problem"]
 
-_FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*+```([^\n`]*+)$\n?", re.MULTILINE)
 _OBJECT = re.compile(r'\{\s*["}]')
 _REFERENCES = ("$ref", "$dynamicRef")
 _SHOWN = 300
@@ -48,6 +48,8 @@ def schema_problem(schema_text: str) -> str | None:
     """Why the JSON text is no usable schema: not valid by its own draft, a pattern that does not compile, a reference
     to something outside of it. None when it is one."""
     schema = json.loads(schema_text)
+    if not isinstance(schema.get("$schema", ""), str):
+        return "$schema: is no text"
     kind = _kind(schema)
     try:
         kind.check_schema(schema)
@@ -66,8 +68,7 @@ def find_json(text: str, extract: str) -> str:
     if extract == "last":
         return _last_object(text)
     if extract == "fenced":
-        blocks = _FENCE.findall(text)
-        return blocks[-1] if blocks else text
+        return _last_block(text)
     return text
 
 
@@ -108,6 +109,17 @@ def _bad_reference(contents: dict[str, Any], resolver: Any) -> str | None:
         except (referencing.exceptions.Unresolvable, ValueError):
             return f"{name} {target}: it stands nowhere in the schema, and nothing is fetched"
     return None
+
+
+def _last_block(text: str) -> str:
+    """What stands in the last block between fences, in one pass; the whole text where none is closed."""
+    found, start = text, None
+    for fence in _FENCE.finditer(text):
+        if start is None:
+            start = fence.end()
+        elif not fence[1].strip():  # a word behind it opens a block, and cannot close one
+            found, start = text[start : fence.start()], None
+    return found
 
 
 class _Unnumbered(str):
