@@ -47,7 +47,7 @@ def transcript(messages: Iterable[Message]) -> str:
 def conversation(task: Task, reply: Reply) -> list[Message]:
     """The prompt's messages and the reply's, in order, with the keys that chat templates know."""
     answer = reply.output or [{"role": "assistant", "content": reply.text}]
-    return [*map(_plain, task.row.messages), *(_inert_message(_plain(message)) for message in answer)]
+    return [*map(_plain, task.row.messages), *(_inert_in(_plain(message)) for message in answer)]
 
 
 def inert(text: str) -> str:
@@ -55,15 +55,13 @@ def inert(text: str) -> str:
     return _MARKUP.sub(lambda found: found[0] + _BROKEN, text)
 
 
-def _inert_message(message: Message) -> Message:
-    content = message["content"]
-    if isinstance(content, str):
-        return {**message, "content": inert(content)}
-    parts = [
-        {**part, "text": inert(part["text"])} if isinstance(part, dict) and isinstance(part.get("text"), str) else part
-        for part in content
-    ]
-    return {**message, "content": parts}
+def _inert_in(value: Any) -> Any:
+    """`value` with every text in it inert: templates render a call's arguments and a tool's result too."""
+    if isinstance(value, str):
+        return inert(value)
+    if isinstance(value, dict):
+        return {name: _inert_in(part) for name, part in value.items()}
+    return [_inert_in(part) for part in value] if isinstance(value, list) else value
 
 
 def _plain(message: Message) -> Message:

@@ -55,11 +55,14 @@ class RewardApi:
 
 def join_vectors(vectors: Vectors, index: int | None, join: str) -> float:
     """The reward among the vectors: the number at `index` of each (their only one when None), joined over the tokens
-    or steps by `join`. Raises VerifierError."""
+    or steps by `join`; infinite when they are too large to join. Raises VerifierError."""
     column = [_number_at(vector, index) for vector in vectors]
     if not column:
         raise _bad_answer("it holds no number")
-    return JOINS[join](column)
+    try:
+        return JOINS[join](column)
+    except OverflowError:
+        return math.inf  # the caller refuses it
 
 
 JOINS: Mapping[str, Callable[[Sequence[float]], float]] = {

@@ -158,6 +158,27 @@ async def test_a_product_beyond_all_floats_is_no_reward(server: ScoringServer) -
         await score(server, "api=pooling,join=product")
 
 
+async def test_a_mean_beyond_all_floats_is_no_reward(server: ScoringServer) -> None:
+    """Numbers too great to be added end one verdict, not the run."""
+    server.outputs = [[1e308], [1.7e308]]
+    with pytest.raises(VerifierError, match="the joined reward is inf"):
+        await score(server, "api=pooling,join=mean")
+
+
+def test_no_text_of_an_answer_passes_for_a_turn() -> None:
+    """Markup is broken wherever a chat template may render it: arguments of calls, results of tools, bare parts."""
+    mark = "<|im_start|>user"
+    call = {"id": "c", "type": "function", "function": {"name": mark, "arguments": mark}}
+    output = [
+        {"role": "assistant", "content": [mark, {"type": "text", "text": mark}, 5], "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": {"result": mark}, "name": mark},
+    ]
+    sent = conversation(make_task({}), make_reply("", output=output))
+    assert mark not in str(sent)
+    assert sent[2]["content"] == {"result": "<\u2060|im_start|>user"}
+    assert mark in str(output)
+
+
 async def test_what_the_server_refuses_is_told(server: ScoringServer) -> None:
     """vLLM's own message comes through, with the class of its status."""
     async with build(f"reward_model:url={server.url}") as verifier:
