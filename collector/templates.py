@@ -23,6 +23,7 @@ _METADATA = "verifier_metadata"
 _MARK = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
 _FIELD = re.compile(r"[^\W\d](?:[\w -]*[\w-])?(?:\.[\w-]+)*")
 _SHOWN = 60
+_SHOWN_NAMES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _find(fields: Mapping[str, Any], path: tuple[str, ...], where: str) -> Any:
     for name in path[1:]:
         value = _inside(value, name)
     if value is None:
-        there = ", ".join(list(fields)[:8]) or "nothing"
+        there = plain(", ".join(list(fields)[:8]))[:_SHOWN_NAMES] or "nothing"
         raise InputError(
             f"{where}: the template wants the field {'.'.join(path)!r}, and the row has none (it has: {there})"
         )

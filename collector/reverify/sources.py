@@ -126,7 +126,7 @@ def _open(stack: ExitStack, path: Path) -> Snapshot:
 def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return line.isascii() or _is_utf8(line)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from collector.errors import VerifierError
+from collector.protocols.server_text import one_line
 from collector.records.rows import JsonObject, PromptRow
 
 __all__ = ["METADATA", "all_fields", "bad_field", "find_field", "kind_of", "problem_in", "text_field"]
@@ -23,7 +24,7 @@ def find_field(row: PromptRow, name: str) -> Any:
     if isinstance(metadata, Mapping) and metadata.get(name) is not None:
         return metadata[name]
     found = list(row.fields)
-    listed = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
+    listed = one_line(", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else ""))
     raise VerifierError(
         f"line {row.line}: the row has no field {name!r}, at the top or in {METADATA} (it has: {listed});"
         " name another with field=",

@@ -90,6 +90,16 @@ async def test_pythons_nan_is_mended(tmp_path: Path) -> None:
     assert "previous_reward" not in found
 
 
+@pytest.mark.parametrize("depth", [2_000, 200_000])
+async def test_a_nest_too_deep_is_said_with_its_line(tmp_path: Path, depth: int) -> None:
+    """What no reader can follow is refused as any other line that is no JSON, wherever it stands."""
+    path = tmp_path / "r.jsonl"
+    for end in ("\n", ""):
+        path.write_text('{"x": ' + "[" * depth + "]" * depth + "}" + end, encoding="utf-8")
+        with pytest.raises(InputError, match=r"r\.jsonl(:1: is not JSON: |: no rollouts)"):
+            await rescore(path)
+
+
 async def test_rows_without_an_answer(tmp_path: Path) -> None:
     """An input, a failed response: failures of a class of their own; the others are scored."""
     bare = gym_row("a", "b", _ng_task_index=0, _ng_rollout_index=0)

@@ -207,6 +207,14 @@ async def test_judgements_that_are_there_are_not_asked_for_again(server: Scoring
     assert verdict.fields["judge_usage"]["total_tokens"] == 4 * 120
 
 
+async def test_a_url_without_v1_is_found_out(server: ScoringServer) -> None:
+    """The advice for a server that lists no models is to look at its URL before anything else."""
+    with pytest.raises(
+        ServerError, match=r"lists no models: see its URL \(it ends with /v1\), or name one with model="
+    ):
+        await judge(f"judge:url={server.url}", {}, "x")
+
+
 async def test_json_scores(server: ScoringServer) -> None:
     """format=json sends the schema, and reads one object; a boolean, a string or a list is no score."""
     server.say = always('```json\n{"reasoning": "x", "score": 5.5}\n```')

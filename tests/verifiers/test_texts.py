@@ -86,6 +86,14 @@ async def test_a_field_that_cannot_be_used_is_a_failure(spec: str, value: Any) -
     assert build(spec).check(make_row({"expected_answer": value})) == str(raised.value).removeprefix("line 7: ")
 
 
+def test_long_names_of_a_row_stay_a_short_line() -> None:
+    """A row's own names are strangers' text: they neither fill the screen nor break the line."""
+    problem = build("exact").check(make_row({"a\nb\x1b[31m": 1, "x" * 10_000: 2})) or ""
+    assert "(it has: a b, xxx" in problem
+    assert len(problem) < 500
+    assert problem.isprintable()
+
+
 async def test_embedded_grades_the_bundled_prompts() -> None:
     """The bundled rows are graded with their components, also when their fields stand under verifier_metadata."""
     row = next(read_rows(prompt_rows("heldout"), 1))
