@@ -25,6 +25,10 @@ _REPEATS = 4
 _REPLY_SHOWN = 60
 _REMEDIES: Mapping[str, str] = {
     "too_few_rollouts": "collect more repeats (--num-repeats 4), or give all files of the run",
+    "chosen_below_min": "lower --min-chosen-reward",
+    "rejected_above_max": "raise --max-rejected-reward",
+    "gap_above_max": "raise --max-gap",
+    "no_rejected": "few answers are truncated: give --truncated-rejected allow",
     "incomplete": "go on with --resume, or lower --require-complete",
     "unfit_content_parts": "--format recipe holds them",
     "unfit_items": "--format recipe holds them",
@@ -39,8 +43,8 @@ def hints(report: PairReport) -> list[str]:
     if not report.groups:
         return [_no_rollouts(report)]
     if not report.usable:
-        return [_none_usable(report)]
-    found = [*_too_few(report), *(_one_reward(report) or _spread(report))]
+        return [_none_usable(report), *_filtered(report)]
+    found = [*_filtered(report), *_too_few(report), *(_one_reward(report) or _spread(report))]
     return found if found or report.pairs else [_no_pair(report)]
 
 
@@ -60,7 +64,22 @@ def _none_usable(report: PairReport) -> str:
         return f"{found}: raise --max-output-tokens, or look at the server's chat template."
     if worst == "no_reward":
         return f"{found}: collect again with --verifier (an answer collected without one cannot be scored afterwards)."
+    if worst == "filtered":
+        return f"{found}: --where holds for none of them; a field that a row lacks is null."
+    if worst == "truncated":
+        return f"{found}: raise --max-output-tokens, or give --truncated-rejected allow."
     return f"{found}: pairing needs a finite number as `reward`."
+
+
+def _filtered(report: PairReport) -> Iterator[str]:
+    """A filter on rewards takes the rejected side away, which is seldom what was meant."""
+    out = report.filtered
+    if out.one_sided:
+        yield (
+            f"--where left out {out.rivals_out:,} of {out.rivals:,} answers that score lower than the best of their"
+            f" prompt, and {out.best_out:,} of {out.best:,} best ones: a minimum reward removes the rejected side;"
+            " --min-chosen-reward asks the chosen side only."
+        )
 
 
 def _too_few(report: PairReport) -> Iterator[str]:
@@ -103,6 +122,10 @@ def _too_close(report: PairReport) -> list[str]:
     gaps = report.close_gaps
     if gaps.count <= report.groups * _SOME:
         return []
+    if report.min_gap is None:
+        return [
+            f"{gaps.count:,} of {report.groups:,} prompts: the rewards are closer than --min-gap: give a smaller one."
+        ]
     return [
         f"{gaps.count:,} of {report.groups:,} prompts: best and worst are closer than --min-gap {report.min_gap:g} "
         f"(mean gap {gaps.mean:.2g}): give a smaller --min-gap."

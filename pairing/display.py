@@ -12,6 +12,7 @@ from itertools import zip_longest
 
 from collector.terminal import plain
 from pairing.funnel import REASONS, PairReport, SamplePair
+from pairing.strategies.auto import Auto
 
 __all__ = ["render_funnel", "side_by_side"]
 
@@ -30,6 +31,7 @@ def render_funnel(report: PairReport) -> str:
         *_extra_pairs(report),
         *((f"  ~ {name}", count, REASONS[name]) for name, count in sorted(report.adapted.items())),
         ("pairs", report.pairs, f"mean gap {report.gaps.mean:.3f}" if report.pairs else "none"),
+        *_rules(report),
     ]
     name_width = max(len(name) for name, _, _ in rows)
     count_width = max(len(f"{count:,}") for _, count, _ in rows)
@@ -62,6 +64,13 @@ def _extra_pairs(report: PairReport) -> Iterator[tuple[str, int, str]]:
     """Picked and refused pairs, where that says more than the prompts do."""
     if report.picked > report.paired + sum(report.pair_drops.values()):
         yield from _stage("picked pairs", report.picked, report.pair_drops)
+
+
+def _rules(report: PairReport) -> Iterator[tuple[str, int, str]]:
+    """Which rule picked how many, where the strategy left it to several."""
+    if report.picked_by.keys() - {report.strategy}:
+        for name, count in sorted(report.picked_by.items(), key=lambda item: (-item[1], item[0])):
+            yield f"  by {name}", count, Auto.why.get(name, "")
 
 
 def _reward_note(report: PairReport) -> str:

@@ -34,7 +34,7 @@ from pairing.formats import get_format
 from pairing.formats.policy import UnfitPolicy
 from pairing.formats.table import describe, render_formats
 from pairing.funnel import PairReport
-from pairing.guards import Guards
+from pairing.guard_options import guards_from
 from pairing.settings import PairSettings
 from pairing.writer import holds_pairs
 
@@ -70,10 +70,8 @@ def run(args: argparse.Namespace) -> int:
     if base_url is None:
         raise UsageError("no server: give --base-url URL; --agent-name NAME goes with --protocol agent")
     settings = settings_from(args, base_url=base_url, output=places.rollouts)
-    if args.require_complete and args.require_complete > settings.num_repeats:
-        raise UsageError(
-            f"--require-complete {args.require_complete}: --num-repeats {settings.num_repeats} gives fewer"
-        )
+    if args.require_members and args.require_members > settings.num_repeats:
+        raise UsageError(f"--require-complete {args.require_members}: --num-repeats {settings.num_repeats} gives fewer")
     if holds_pairs(places.pairs) and not (args.overwrite or args.resume):
         raise OutputError(
             f"{places.pairs}: exists already; --resume goes on and pairs again, --overwrite starts anew,"
@@ -140,11 +138,12 @@ async def _collect_embedded(settings: CollectSettings, begun: Callable[[], None]
 
 def _settings(args: argparse.Namespace) -> PairSettings:
     """What the pairing flags ask for, checked: `run` must know before it collects."""
-    guards = Guards() if args.guards else Guards.none()
     return PairSettings(
         strategy=args.strategy,
         min_gap=args.min_gap,
-        guards=replace(guards, require_members=args.require_complete),
+        gap_kind=args.gap_kind,
+        guards=guards_from(args),
+        seed=args.pair_seed,
         format=args.format,
         unfit=UnfitPolicy.parse(args.unfit),
         validation=args.validation,

@@ -65,10 +65,12 @@ class PairSettings:
     def policy(self) -> Policy:
         """What is done with each group."""
         guards, strategy = self.guards, self.strategy
+        if self.gap_kind != "absolute":
+            guards = replace(guards, gap_kind=self.gap_kind)
         if isinstance(strategy, str):
-            absolute = self.gap_kind == "absolute"
+            absolute = guards.gap_kind == "absolute"
             strategy = make_strategy(strategy, min_gap=self.min_gap if absolute else 0.0, seed=self.seed)
-            if not absolute or not hasattr(strategy, "min_gap"):
-                guards = replace(guards, min_gap=self.min_gap, gap_kind=self.gap_kind)
+            if not (absolute and hasattr(strategy, "min_gap")):
+                guards = replace(guards, min_gap=max(self.min_gap, guards.min_gap or 0.0))
         target = get_format(self.format, self.unfit) if isinstance(self.format, str) else self.format
         return Policy(strategy, guards.checks(), target)
