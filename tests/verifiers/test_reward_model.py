@@ -169,7 +169,7 @@ def test_no_text_of_an_answer_passes_for_a_turn() -> None:
     """Markup is broken wherever a chat template may render it: arguments of calls, results of tools, bare parts."""
     mark = "<|im_start|>user"
     call = {"id": "c", "type": "function", "function": {"name": mark, "arguments": mark}}
-    output = [
+    output: list[dict[str, Any]] = [
         {"role": "assistant", "content": [mark, {"type": "text", "text": mark}, 5], "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": {"result": mark}, "name": mark},
     ]
