@@ -64,7 +64,7 @@ class OffsetIndex:
         self._tasks.append(_NO_TASK if task is None else task)
         self._prompts.append(int(rollout.prompt_id, 16))
         self._places.append(self._numbers[rollout.path] << _OFFSET_BITS | rollout.offset)
-        self._lengths.append(rollout.length)
+        self._lengths.append(len(rollout.line))
 
     def groups(self) -> Iterator[NDArray[np.int64]]:
         """For each group the numbers of its rows, in reading order."""
@@ -93,7 +93,7 @@ class OffsetIndex:
         path = self._files[file]
         line = os.pread(self._open[file], length, offset)
         try:
-            rollout = make_rollout(decode_row(line, line.isascii()), path, offset, length, ids)
+            rollout = make_rollout(decode_row(line, line.isascii()), path, offset, line, ids)
         except BrokenLine:
             rollout = "broken"
         if isinstance(rollout, str) or len(line) != length:

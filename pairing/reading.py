@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.errors import InputError, UsageError
+from pairing.compression import SUFFIXES, opened, plain_name
 from pairing.identity import PromptIds
 from pairing.lines import Block, blocks_of_lines, trimmed
 from pairing.rollouts import BrokenLine, Rollout, Row, decode_row, failed, has_answer, read_reward
@@ -57,11 +58,18 @@ def input_files(inputs: Sequence[Path | str], *, include_incomplete: bool = True
     for given in map(Path, inputs):
         if not given.is_file():
             raise InputError(f"{given}: {_no_file(given)} (--input)")
-        beside = given.with_name(f"{given.stem}_incomplete{given.suffix}")
-        if include_incomplete and beside.is_file():
+        if include_incomplete and (beside := _beside(given)) is not None:
             files.setdefault(beside.resolve(), beside)
         files.setdefault(given.resolve(), given)
     return list(files.values())
+
+
+def _beside(given: Path) -> Path | None:
+    """The file of incomplete groups beside a rollouts file, compressed or not."""
+    plain = plain_name(given)
+    name = f"{plain.stem}_incomplete{plain.suffix}"
+    found = [given.with_name(name + suffix) for suffix in (given.suffix if plain != given else "", "", *SUFFIXES)]
+    return next((path for path in found if path.is_file()), None)
 
 
 def _no_file(given: Path) -> str:
@@ -72,12 +80,9 @@ def _no_file(given: Path) -> str:
 
 def iter_rollouts(path: Path, tally: ReadTally, ids: PromptIds) -> Iterator[list[Rollout]]:
     """Rollouts of one file in file order, a block's at a time. Memory holds one block, or the longest line. Raises
-    InputError when the file cannot be read."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            yield from rollouts_of(path, blocks_of_lines(file.read), tally, ids)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+    InputError when the file cannot be read, or is compressed and broken."""
+    with opened(path) as file:
+        yield from rollouts_of(path, blocks_of_lines(file.read), tally, ids)
 
 
 def rollouts_of(path: Path, blocks: Iterable[Block], tally: ReadTally, ids: PromptIds) -> Iterator[list[Rollout]]:
@@ -96,8 +101,8 @@ def rollouts_of(path: Path, blocks: Iterable[Block], tally: ReadTally, ids: Prom
             if start < end:
                 tally.lines += 1
                 try:
-                    row = decode_row(view[start:end], ascii_only)
-                    rollout = make_rollout(row, path, offset + start, end - start, ids)
+                    line = view[start:end]
+                    rollout = make_rollout(decode_row(line, ascii_only), path, offset + start, line, ids)
                 except BrokenLine as error:
                     tally.add_broken(path, number, error)
                 else:
@@ -109,9 +114,9 @@ def rollouts_of(path: Path, blocks: Iterable[Block], tally: ReadTally, ids: Prom
         yield found
 
 
-def make_rollout(row: Row, path: Path, offset: int, length: int, ids: PromptIds) -> Rollout | str:
-    """The rollout of a row that stands `length` bytes long at `offset`, or the reason that it is none. Raises
-    BrokenLine when the prompt cannot be read."""
+def make_rollout(row: Row, path: Path, offset: int, line: bytes | memoryview, ids: PromptIds) -> Rollout | str:
+    """The rollout of the row of `line`, which stands at `offset`, or the reason that it is none. Raises BrokenLine when
+    the prompt cannot be read."""
     if len(row.output) < _SHORT and not has_answer(row):
         return "failed" if failed(row) else "no_answer"
     params, prompt_id = row.params, row.prompt_id
@@ -128,4 +133,4 @@ def make_rollout(row: Row, path: Path, offset: int, length: int, ids: PromptIds)
         reward = read_reward(row.reward)
         if len(text) < _LONG_REWARD and len(_REWARDS) < _REWARDS_KEPT:
             _REWARDS[text] = reward
-    return Rollout(row, path, offset, length, prompt_id, row.rollout_index, *reward)
+    return Rollout(row, path, offset, line, prompt_id, row.rollout_index, *reward)

@@ -90,14 +90,14 @@ class Rollout(msgspec.Struct, gc=False, eq=False):
     """One scored (or unscored) answer to one prompt.
 
     `rollout_index` is None until a group gives an index to a row that came without one. `reward` is finite or None,
-    and when None `reward_fault` says why, in a stable name. `path`, `offset` and `length` (bytes) say where the row
-    stands.
+    and when None `reward_fault` says why, in a stable name. `path` and `offset` (bytes) say where the row stands,
+    `line` is all of it, as it stands there: `row` refers to the same bytes.
     """
 
     row: Row
     path: Path
     offset: int
-    length: int
+    line: bytes | memoryview
     prompt_id: str
     rollout_index: int | None
     reward: float | None

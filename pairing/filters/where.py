@@ -9,7 +9,7 @@ import msgspec
 
 from pairing.filters.grammar import parse
 from pairing.filters.nodes import Node, Row
-from pairing.filters.rows import raw_line, row_fields
+from pairing.filters.rows import row_fields
 from pairing.messages import answer_text
 from pairing.rollouts import Rollout
 
@@ -41,14 +41,13 @@ class Where:
     def _fields(self, rollout: Rollout) -> Mapping[str, Any]:
         if not self._names:
             return {}
-        line = raw_line(rollout)
         try:
-            return self._decode(line)
+            return self._decode(rollout.line)
         except (msgspec.DecodeError, RecursionError):  # NaN, numbers of any size
             return row_fields(rollout)
 
 
-def _decoder(names: tuple[str, ...]) -> Callable[[bytes], Mapping[str, Any]]:
+def _decoder(names: tuple[str, ...]) -> Callable[[bytes | memoryview], Mapping[str, Any]]:
     """Decodes these fields of a row, and passes the others over. A field that the row lacks is null."""
     slots = [f"f{number}" for number in range(len(names))]
     kind = msgspec.defstruct(
@@ -56,7 +55,7 @@ def _decoder(names: tuple[str, ...]) -> Callable[[bytes], Mapping[str, Any]]:
     )
     decode = msgspec.json.Decoder(kind).decode
 
-    def fields(line: bytes) -> Mapping[str, Any]:
+    def fields(line: bytes | memoryview) -> Mapping[str, Any]:
         return dict(zip(names, msgspec.structs.astuple(decode(line)), strict=True))
 
     return fields
