@@ -85,6 +85,7 @@ def _parser() -> tuple[Parser, Mapping[str, Parser]]:
     add_parsers(commands)
     _add_pair(commands)
     _add_formats(commands)
+    _add_check(commands)
     return parser, commands.choices
 
 
@@ -121,6 +122,16 @@ def _add_formats(commands: argparse._SubParsersAction[Parser]) -> None:
     formats.set_defaults(handler=_formats, parser=formats)
 
 
+def _add_check(commands: argparse._SubParsersAction[Parser]) -> None:
+    check = commands.add_parser("check", help="look through any preference file for what its trainer trips over")
+    check.add_argument("file", type=Path, metavar="FILE", help="JSON lines or .parquet")
+    check.add_argument(
+        "--target", default="auto", metavar="NAME", help="the format to check against (default: told from the rows)"
+    )
+    check.add_argument("--show", type=int, default=3, metavar="N", help="lines shown of each problem (default 3)")
+    check.set_defaults(handler=_check, parser=check)
+
+
 def _run(args: argparse.Namespace) -> int:
     from pairing.run import run
 
@@ -137,6 +148,12 @@ def _formats(args: argparse.Namespace) -> int:
     from pairing.run import show_formats
 
     return show_formats(args)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from pairing.run import check
+
+    return check(args)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collector.collecting import CollectResult
     from collector.settings import CollectSettings
 
-__all__ = ["ended_by_signals", "pair", "run", "show_formats"]
+__all__ = ["check", "ended_by_signals", "pair", "run", "show_formats"]
 
 _EMBEDDED = "embedded"
 _BUNDLED_LIMIT = 200
@@ -101,6 +101,16 @@ def run(args: argparse.Namespace) -> int:
 def pair(args: argparse.Namespace) -> int:
     """Pairs rollouts files and reports. Exit code 3 when no pair came of it."""
     return _exit_code(_build(_settings(args), args.input, args.output, overwrite=args.overwrite))
+
+
+def check(args: argparse.Namespace) -> int:
+    """Exit code 3 when something is wrong for the target; what is only worth knowing changes nothing."""
+    from pairing.checking import check_file
+    from pairing.checking.render import render_check
+
+    report = check_file(args.file, args.target, show=args.show)
+    print_line(render_check(report))
+    return EXIT_PARTIAL if report.wrong else 0
 
 
 def show_formats(args: argparse.Namespace) -> int:

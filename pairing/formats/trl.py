@@ -63,6 +63,8 @@ class Trl(Format):
         }
         if not (record["chosen"] and record["rejected"]):
             raise Unfit("unfit_no_message")
+        if not record["prompt"] or record["prompt"][-1]["role"] == "assistant":
+            raise Unfit("unfit_prompt_end")  # a prefill: TRL closes it as a turn of its own
         if offered := tools(pair.chosen):
             record["tools"] = dumps([chat_tool(tool) for tool in offered]).decode()
         return record
