@@ -20,7 +20,7 @@ from collector.options.config_file import with_config
 from collector.options.credentials import is_credential
 from collector.options.plus_args import translate
 from collector.terminal import plain
-from pairing.options import add_pair_options
+from pairing.options import add_compare_options, add_explain_options, add_pair_options
 from pairing.streams import keep_writing, lost_output
 
 __all__ = ["main", "parse"]
@@ -86,6 +86,8 @@ def _parser() -> tuple[Parser, Mapping[str, Parser]]:
     _add_pair(commands)
     _add_formats(commands)
     _add_check(commands)
+    _add_explain(commands)
+    _add_compare(commands)
     return parser, commands.choices
 
 
@@ -132,6 +134,18 @@ def _add_check(commands: argparse._SubParsersAction[Parser]) -> None:
     check.set_defaults(handler=_check, parser=check)
 
 
+def _add_explain(commands: argparse._SubParsersAction[Parser]) -> None:
+    explain = commands.add_parser("explain", help="why a prompt gives this pair, or none")
+    add_explain_options(explain)
+    explain.set_defaults(handler=_explain, parser=explain)
+
+
+def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
+    compare = commands.add_parser("compare", help="what several strategies make of the same rollouts")
+    add_compare_options(compare)
+    compare.set_defaults(handler=_compare, parser=compare)
+
+
 def _run(args: argparse.Namespace) -> int:
     from pairing.run import run
 
@@ -154,6 +168,18 @@ def _check(args: argparse.Namespace) -> int:
     from pairing.run import check
 
     return check(args)
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from pairing.explain import explain
+
+    return explain(args)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from pairing.compare import compare
+
+    return compare(args)
 
 
 if __name__ == "__main__":

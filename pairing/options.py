@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pairing.guard_options import add_guard_options
+from pairing.guard_options import add_guard_options, guards_from
 
-__all__ = ["add_pair_options", "add_policy_options"]
+if TYPE_CHECKING:
+    from pairing.settings import PairSettings
+
+__all__ = ["add_compare_options", "add_explain_options", "add_pair_options", "pair_settings"]
 
 # The names are those of the registries, written out so that --help need not import them; a test holds them equal.
 
@@ -52,14 +57,8 @@ _FORMATS = (
 def add_pair_options(parser: argparse.ArgumentParser) -> None:
     """Every flag that `pairmill pair` and `pairmill run` share."""
     group = parser.add_argument_group("pairing")
-    group.add_argument(
-        "--strategy",
-        default="best_worst",
-        metavar="SPEC",
-        help=f"{', '.join(_STRATEGIES)}, or module:function; parameters as best_random:n=2 (default best_worst;"
-        " docs/strategies.md)",
-    )
-    add_policy_options(parser, group)
+    _add_strategy(group)
+    _add_policy_options(parser, group)
     group.add_argument(
         "--validation",
         type=float,
@@ -70,7 +69,7 @@ def add_pair_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--card", action="store_true", help="write a Hugging Face dataset card, README.md, beside them")
 
 
-def add_policy_options(parser: argparse.ArgumentParser, group: argparse._ArgumentGroup) -> None:
+def _add_policy_options(parser: argparse.ArgumentParser, group: argparse._ArgumentGroup) -> None:
     """How groups become pairs, but for the strategy; the commands that write none have these too."""
     group.add_argument(
         "--format",
@@ -88,3 +87,56 @@ def add_policy_options(parser: argparse.ArgumentParser, group: argparse._Argumen
     )
     group.add_argument("--pair-seed", type=int, default=0, metavar="N", help="for strategies that draw (default 0)")
     add_guard_options(parser)
+
+
+def _add_strategy(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--strategy",
+        default="best_worst",
+        metavar="SPEC",
+        help=f"{', '.join(_STRATEGIES)}, or module:function; parameters as best_random:n=2 (default best_worst;"
+        " docs/strategies.md)",
+    )
+
+
+def add_explain_options(parser: argparse.ArgumentParser) -> None:
+    """The flags of `pairmill explain`: a prompt, and those that pairing has, but for what is written."""
+    parser.add_argument("prompt_id", nargs="?", metavar="PROMPT_ID", help="meta.prompt_id of a pair, or its beginning")
+    parser.add_argument("--task", type=int, metavar="N", help="the task index, in its place")
+    parser.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
+    group = parser.add_argument_group("pairing")
+    _add_strategy(group)
+    _add_policy_options(parser, group)
+
+
+def add_compare_options(parser: argparse.ArgumentParser) -> None:
+    """The flags of `pairmill compare`: several strategies, and those that pairing has, but for what is written."""
+    parser.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
+    parser.add_argument("--json", action="store_true", help="one line of JSON in place of the table")
+    group = parser.add_argument_group("pairing")
+    group.add_argument(
+        "--strategy",
+        dest="strategies",
+        action="append",
+        metavar="SPEC",
+        help="one to compare; several times (default: a set of seven)",
+    )
+    _add_policy_options(parser, group)
+
+
+def pair_settings(args: argparse.Namespace, strategy: str | None = None) -> PairSettings:
+    """What the pairing flags ask for, checked: `run` must know before it collects. Raises UsageError."""
+    from pairing.formats.policy import UnfitPolicy
+    from pairing.settings import PairSettings
+
+    written = {name: getattr(args, name) for name in ("validation", "card") if hasattr(args, name)}
+    return PairSettings(
+        strategy=strategy or args.strategy,
+        min_gap=args.min_gap,
+        gap_kind=args.gap_kind,
+        guards=guards_from(args),
+        seed=args.pair_seed,
+        format=args.format,
+        unfit=UnfitPolicy.parse(args.unfit),
+        **written,
+    )

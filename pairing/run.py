@@ -31,10 +31,9 @@ from pairing.advice import hints
 from pairing.build import write_pairs
 from pairing.display import render_funnel, side_by_side
 from pairing.formats import get_format
-from pairing.formats.policy import UnfitPolicy
 from pairing.formats.table import describe, render_formats
 from pairing.funnel import PairReport
-from pairing.guard_options import guards_from
+from pairing.options import pair_settings
 from pairing.settings import PairSettings
 from pairing.writer import holds_pairs
 
@@ -64,7 +63,7 @@ class _Places:
 def run(args: argparse.Namespace) -> int:
     """Collects, pairs and reports. Exit code 3 when rollouts failed or no pair came of it."""
     places = _Places.in_folder(args.output_dir)
-    pairing = _settings(args)
+    pairing = pair_settings(args)
     embedded = _complete(args)
     base_url = "http://127.0.0.1" if embedded else endpoint_of(args)
     if base_url is None:
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 def pair(args: argparse.Namespace) -> int:
     """Pairs rollouts files and reports. Exit code 3 when no pair came of it."""
-    return _exit_code(_build(_settings(args), args.input, args.output, overwrite=args.overwrite))
+    return _exit_code(_build(pair_settings(args), args.input, args.output, overwrite=args.overwrite))
 
 
 def check(args: argparse.Namespace) -> int:
@@ -144,21 +143,6 @@ async def _collect_embedded(settings: CollectSettings, begun: Callable[[], None]
     # A port means nothing to --resume: the embedded model is the same endpoint wherever it listens.
     async with EmbeddedServer() as server:
         return await collect_watched(replace(settings, base_url=server.base_url, endpoint_name=_EMBEDDED), begun)
-
-
-def _settings(args: argparse.Namespace) -> PairSettings:
-    """What the pairing flags ask for, checked: `run` must know before it collects."""
-    return PairSettings(
-        strategy=args.strategy,
-        min_gap=args.min_gap,
-        gap_kind=args.gap_kind,
-        guards=guards_from(args),
-        seed=args.pair_seed,
-        format=args.format,
-        unfit=UnfitPolicy.parse(args.unfit),
-        validation=args.validation,
-        card=args.card,
-    )
 
 
 def _build(settings: PairSettings, inputs: list[Path], output: Path, *, overwrite: bool) -> PairReport:
