@@ -14,7 +14,7 @@ from pairing.groups import Group, NotInOrder, groups_by_index, groups_in_order
 from pairing.guards import Guards
 from pairing.outcomes import Outcome, Policy, pair_group
 from pairing.reading import input_files
-from pairing.settings import PairSettings
+from pairing.settings import MEBIBYTE, PairSettings
 from pairing.split import SplitWriter
 from pairing.strategies import BestWorst, Strategy
 from pairing.writer import PairWriter
@@ -65,7 +65,7 @@ def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettin
         except NotInOrder:
             writer.restart()
             passes, tally = 2, Tally()
-            pair_all(groups_by_index(files, tally.read), policy, tally, writer)
+            pair_all(groups_by_index(files, tally.read, settings.index_memory * MEBIBYTE), policy, tally, writer)
         report = tally.report(output=output, policy=policy, passes=passes)
         if report.written:
             writer.commit()

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from pairing.identity import PromptIds
-from pairing.offsets import OffsetIndex
+from pairing.offsets import DEFAULT_MEMORY, OffsetIndex
 from pairing.reading import ReadTally, input_files, iter_rollouts
 from pairing.rollouts import Rollout
 
@@ -77,16 +77,14 @@ def closed_groups(batches: Iterable[list[Rollout]]) -> Iterator[Group]:
         yield from _split(members)
 
 
-def groups_by_index(files: Sequence[Path], tally: ReadTally) -> Iterator[Group]:
-    """Groups of files in any order, in two passes; memory holds some 40 bytes a row and the group at hand."""
+def groups_by_index(files: Sequence[Path], tally: ReadTally, memory: int = DEFAULT_MEMORY) -> Iterator[Group]:
+    """Groups of files in any order, in two passes; memory holds 28 bytes a row, up to `memory` bytes of them (beyond,
+    they go to disk), and the group at hand."""
     ids = PromptIds()
-    with OffsetIndex(files) as index:
-        for path in files:
-            for batch in iter_rollouts(path, tally, ids):
-                for rollout in batch:
-                    index.add(rollout)
-        for lines in index.groups():
-            yield from _split(list(index.read(lines, ids)))
+    with OffsetIndex(files, memory) as index:
+        index.fill(tally, ids)
+        for places, lengths in index.groups():
+            yield from _split(index.read(places, lengths, ids))
 
 
 def assemble(task_index: int | None, prompt_id: str, members: Iterable[Rollout]) -> Group:

@@ -1,30 +1,33 @@
-"""Where each rollout's line stands, sorted by group: the first of two passes over files in no order.
+"""Where each rollout's line stands, by group: the way to pair files in no order, in two passes.
 
-36 bytes a row while sorting: task, prompt id, place, length, and the sorted order. The second pass reads each line
-again where it stands (`pread`), from the very file that was indexed, even when its name has come to mean another.
+28 bytes a row (task, prompt id, place, length), on disk past a limit. The second pass reads each line again where it
+stands (`pread`), from the very file that was indexed, even when its name has come to mean another. A compressed file
+has no places: what it unpacks to is kept in a temporary file meanwhile.
 """
 
 from __future__ import annotations
 
 import os
-from array import array
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from collector.errors import InputError
+from pairing.compression import is_compressed, opened
 from pairing.identity import PromptIds
-from pairing.reading import make_rollout
+from pairing.lines import blocks_of_lines
+from pairing.reading import ReadTally, make_rollout, rollouts_of
 from pairing.rollouts import BrokenLine, Rollout, decode_row
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from pairing.sorted_rows import Rows
 
-__all__ = ["OffsetIndex"]
+__all__ = ["DEFAULT_MEMORY", "OffsetIndex"]
 
+DEFAULT_MEMORY = 256 * 2**20
 _NO_TASK = 2**63 - 1
 _OFFSET_BITS = 48
 
@@ -32,64 +35,100 @@ _OFFSET_BITS = 48
 class OffsetIndex:
     """Places of rollouts, given back group by group: by task index, then, for rows without one, by first appearance.
 
-    Use as a context manager: it holds the files open. Raises InputError when a file cannot be opened, or when it was
-    replaced or cut between the two passes.
+    Use as a context manager: it holds the files open. `memory` is what the places may take, in bytes. Raises InputError
+    when a file cannot be opened, or when it was replaced or cut between the two passes.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = list(files)
-        self._numbers = {path: number for number, path in enumerate(self._files)}
-        self._tasks, self._prompts = array("q"), array("Q")
-        self._places, self._lengths = array("Q"), array("L")
+    def __init__(self, files: Sequence[Path], memory: int = DEFAULT_MEMORY) -> None:
+        self._files, self._memory = list(files), memory
         self._open: list[int] = []
         self._closing = ExitStack()
 
     def __enter__(self) -> OffsetIndex:
-        for path in self._files:
-            try:
-                descriptor = os.open(path, os.O_RDONLY)
-            except OSError as error:
-                self._closing.close()
-                raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-            self._open.append(descriptor)
-            self._closing.callback(os.close, descriptor)
+        from pairing.sorted_rows import SortedRows  # only files in no order need numpy, which takes a tenth of a second
+
+        self._rows = self._closing.enter_context(SortedRows(self._memory))
+        self._later = self._closing.enter_context(SortedRows(self._memory))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._closing.close()
 
-    def add(self, rollout: Rollout) -> None:
-        """Note where `rollout` stands; rollouts come in reading order."""
-        task = rollout.row.task_index
-        self._tasks.append(_NO_TASK if task is None else task)
-        self._prompts.append(int(rollout.prompt_id, 16))
-        self._places.append(self._numbers[rollout.path] << _OFFSET_BITS | rollout.offset)
-        self._lengths.append(len(rollout.line))
+    @property
+    def spilled(self) -> bool:
+        """True when the places went to disk."""
+        return self._rows.spilled
 
-    def groups(self) -> Iterator[NDArray[np.int64]]:
-        """For each group the numbers of its rows, in reading order."""
-        import numpy as np  # here, because only files in no order need it, and it takes a tenth of a second
+    def fill(self, tally: ReadTally, ids: PromptIds) -> None:
+        """The first pass: note where each rollout of the files stands."""
+        for number, path in enumerate(self._files):
+            with opened(path) as file:
+                read = self._unpacking(file.read) if is_compressed(path) else self._held(path)
+                for batch in rollouts_of(path, blocks_of_lines(read), tally, ids):
+                    self._add(number, batch)
 
+    def groups(self) -> Iterator[tuple[list[int], list[int]]]:
+        """For each group the places and lengths of its rows, in reading order."""
         self._check_unchanged()
-        tasks, prompts = np.frombuffer(self._tasks, np.int64), np.frombuffer(self._prompts, np.uint64)
-        order = np.lexsort((prompts, tasks))  # stable: rows of a group stay in reading order
-        if not order.size:
-            return
-        tasks, prompts = tasks[order], prompts[order]
-        starts = np.flatnonzero(np.r_[True, (tasks[1:] != tasks[:-1]) | (prompts[1:] != prompts[:-1])])
-        ends = np.r_[starts[1:], order.size]
-        # Groups with a task index stand in place; the others go by the number of their first row.
-        ranks = np.where(tasks[starts] == _NO_TASK, order[starts], -1)
-        for number in np.argsort(ranks, kind="stable"):
-            yield order[starts[number] : ends[number]]
+        yield from _groups(self._by_task())
+        yield from _groups(self._later.blocks())
 
-    def read(self, rows: NDArray[np.int64], ids: PromptIds) -> Iterator[Rollout]:
-        """The rollouts of these rows, read again from their files."""
-        for row in rows.tolist():
-            file, offset = self._places[row] >> _OFFSET_BITS, self._places[row] & (1 << _OFFSET_BITS) - 1
-            yield self._read(file, offset, self._lengths[row], ids)
+    def read(self, places: list[int], lengths: list[int], ids: PromptIds) -> list[Rollout]:
+        """The rollouts that stand there, read again from their files."""
+        return [self._read(place, length, ids) for place, length in zip(places, lengths, strict=True)]
 
-    def _read(self, file: int, offset: int, length: int, ids: PromptIds) -> Rollout:
+    def _held(self, path: Path) -> Callable[[int], bytes]:
+        """Reads `path`, and keeps it open for the second pass."""
+        try:
+            file = self._closing.enter_context(path.open("rb", buffering=0))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        self._open.append(file.fileno())
+        return file.read
+
+    def _unpacking(self, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+        """`read`, with all that it gives kept for the second pass."""
+        file = tempfile.TemporaryFile(prefix="pairmill-unpacked-", buffering=0)  # noqa: SIM115 - closed with the index
+        kept: IO[bytes] = self._closing.enter_context(file)
+        self._open.append(kept.fileno())
+
+        def read_and_keep(size: int) -> bytes:
+            data = read(size)
+            kept.write(data)
+            return data
+
+        return read_and_keep
+
+    def _add(self, file: int, batch: list[Rollout]) -> None:
+        import numpy as np
+
+        from pairing.sorted_rows import ROW
+
+        rows = np.empty(len(batch), ROW)
+        tasks = [rollout.row.task_index for rollout in batch]
+        rows["task"] = [_NO_TASK if task is None else task for task in tasks]
+        rows["prompt"] = [int(rollout.prompt_id, 16) for rollout in batch]
+        rows["place"] = [file << _OFFSET_BITS | rollout.offset for rollout in batch]
+        rows["length"] = [len(rollout.line) for rollout in batch]
+        self._rows.add(rows)
+
+    def _by_task(self) -> Iterator[Rows]:
+        """The rows that have a task index. Those without are set aside, by the place of their group's first row."""
+        import numpy as np
+
+        carried, first = -1, 0
+        for block in self._rows.blocks():
+            none = block["task"] == _NO_TASK
+            yield block[~none]
+            rows = block[none].copy()
+            for start, end, prompt in _runs(rows["prompt"]):
+                # The group goes on from the block before, and its first row stands there.
+                first = first if prompt == carried else int(np.min(rows["place"][start:end]))
+                rows["task"][start:end], carried = first, prompt
+            self._later.add(rows)
+
+    def _read(self, place: int, length: int, ids: PromptIds) -> Rollout:
+        file, offset = place >> _OFFSET_BITS, place & (1 << _OFFSET_BITS) - 1
         path = self._files[file]
         line = os.pread(self._open[file], length, offset)
         try:
@@ -102,6 +141,41 @@ class OffsetIndex:
 
     def _check_unchanged(self) -> None:
         for path, descriptor in zip(self._files, self._open, strict=True):
+            if is_compressed(path):
+                continue
             now = path.stat() if path.exists() else None
             if now is None or not os.path.samestat(now, os.fstat(descriptor)):
                 raise InputError(f"{path}: was replaced while it was read: run again")
+
+
+def _groups(blocks: Iterator[Rows]) -> Iterator[tuple[list[int], list[int]]]:
+    """Places and lengths of each group; one that goes on in the next block is put together."""
+    key: tuple[int, int] | None = None
+    rows: list[tuple[int, int]] = []
+    for block in blocks:
+        parts = (block[name].tolist() for name in ("task", "prompt", "place", "length"))
+        for task, prompt, place, length in zip(*parts, strict=True):
+            if (task, prompt) != key:
+                if rows:
+                    yield _unzipped(rows)
+                key, rows = (task, prompt), []
+            rows.append((place, length))
+    if rows:
+        yield _unzipped(rows)
+
+
+def _unzipped(rows: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    rows.sort()  # a group over two blocks may have come in two orders
+    return [place for place, _ in rows], [length for _, length in rows]
+
+
+def _runs(values: object) -> Iterator[tuple[int, int, int]]:
+    """(start, end, value) of each run of equal values."""
+    import numpy as np
+
+    array = np.asarray(values)
+    if not len(array):
+        return
+    starts = [0, *(np.flatnonzero(array[1:] != array[:-1]) + 1).tolist()]
+    for start, end in zip(starts, [*starts[1:], len(array)], strict=True):
+        yield start, end, int(array[start])

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pairing.compression import plain_name
 from pairing.formats import Format
 from pairing.writer import PairWriter
 
@@ -27,7 +28,9 @@ def in_validation(prompt_id: str, share: float, seed: int = 0) -> bool:
 
 def split_paths(output: Path) -> tuple[Path, Path]:
     """pairs.jsonl -> (pairs.train.jsonl, pairs.validation.jsonl)."""
-    train, validation = (output.with_name(f"{output.stem}.{name}{output.suffix}") for name in ("train", "validation"))
+    plain = plain_name(output)  # pairs.jsonl.gz -> pairs.train.jsonl.gz
+    ending = plain.suffix + output.name.removeprefix(plain.name)
+    train, validation = (output.with_name(f"{plain.stem}.{name}{ending}") for name in ("train", "validation"))
     return train, validation
 
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from collector.errors import OutputError, UsageError
+from pairing.compression import compress, is_compressed
 from pairing.formats import Format
 from pairing.interleave import Interleaver
 from pairing.parquet import is_parquet, need_pyarrow, write_parquet
@@ -136,6 +137,8 @@ class PairWriter:
             self._file.flush()
             if self._parquet:
                 self._to_parquet()
+            elif is_compressed(self._output):
+                self._to_compressed()
             os.fsync(self._file.fileno())
             self._publish()
             directory = os.open(self._place.parent, os.O_RDONLY)
@@ -164,6 +167,17 @@ class PairWriter:
                     self._put(self._target.encode(record, self._columns))
         except OSError as error:
             raise self._failed(error) from None
+
+    def _to_compressed(self) -> None:
+        """Put a compressed file of the same rows in the draft's place."""
+        lines_draft, lines = self._draft, self._file
+        self._draft, self._file = self._new_draft()
+        lines.seek(0)
+        try:
+            compress(lines, self._draft, self._output.suffix)
+        finally:
+            lines_draft.unlink()
+            lines.close()
 
     def _to_parquet(self) -> None:
         """Put a Parquet file of the same rows in the draft's place."""
