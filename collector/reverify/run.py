@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from collector.errors import RolloutError, ServerError, VerifierError
-from collector.journal import Journal
+from collector.journal import Journal, SealResult
 from collector.journal.keys import KeySet
 from collector.judging import Judging
 from collector.observer import Observer
@@ -81,12 +81,7 @@ class ScoringRun:
             self.observer.ended()
         total -= self.doubled + self.leftovers.unread
         interrupted = self.stop.thrown and resumed + self.durable + self.failures.total() < total
-        counts = {"failed": self.failures.total()}
-        if interrupted:
-            await self.journal.close("interrupted", counts)
-            sealed = None
-        else:
-            sealed = await self.journal.seal(survey.prompts, repeats_of=survey.repeats_of, counts=counts)
+        sealed = await self._close(survey, interrupted)
         from collector.collecting import CollectResult
 
         return CollectResult(
@@ -103,6 +98,13 @@ class ScoringRun:
             seal=sealed,
             retries=dict(self.retries),
         )
+
+    async def _close(self, survey: Survey, interrupted: bool) -> SealResult | None:
+        counts = {"failed": self.failures.total()}
+        if not interrupted:
+            return await self.journal.seal(survey.prompts, repeats_of=survey.repeats_of, counts=counts)
+        await self.journal.close("interrupted", counts)
+        return None
 
     def _announce(self, survey: Survey, origin: Origin) -> bool:
         """Tells the user what is about to happen; False when the replies in the failures file cannot be scored."""
