@@ -30,7 +30,7 @@ class Delivery:
     """Hands over lines, one event loop's. A line always goes in; whoever may wait asks for `room` before the next.
 
     `durable` is called for each rollout once it is on disk, and not if it never is. After a disk error every call
-    raises the journal's OutputError.
+    raises the journal's OutputError, and after an error of `durable` that error: its rollouts stay on disk.
     """
 
     def __init__(self, journal: Journal, durable: Durable, most_bytes: int = _MOST_BYTES) -> None:
@@ -64,9 +64,11 @@ class Delivery:
         """Returns when everything handed over is durable."""
         while self._under_way:
             await self._change()
+        if self._broken.done():
+            self._broken.result()
 
     async def watch(self) -> None:
-        """Never returns; raises OutputError as soon as the disk fails."""
+        """Never returns; raises OutputError as soon as the disk fails, and what `durable` raised."""
         await asyncio.shield(self._broken)
 
     def _add(self, line: bytes, rollout: _Rollout | None) -> None:
@@ -87,9 +89,8 @@ class Delivery:
         """The oldest `count` lines are durable, or failed."""
         if error is None:
             self._count(count)
-        elif not self._broken.done():
-            self._broken.set_exception(error)
-            self._broken.exception()  # read, so that nothing is reported should nobody be watching any more
+        else:
+            self._break(error)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -100,5 +101,16 @@ class Delivery:
             size, rollout = self._under_way.popleft()
             self._bytes -= size
             if rollout is not None:
-                self._durable(*rollout)
+                self._tell(rollout)
         self.full = self._bytes >= self._most_bytes
+
+    def _tell(self, rollout: _Rollout) -> None:
+        try:
+            self._durable(*rollout)
+        except Exception as error:  # an observer's bug ends the run; raised here, in a callback, it would be lost
+            self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+            self._broken.exception()  # read, so that nothing is reported should nobody be watching any more

@@ -135,8 +135,7 @@ class GroupCommit:
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if batch.handed and self.landed is not None:
-            self.landed(batch.handed, None)
+        self._tell(batch.handed, None)
         if not self._batch.size:
             self._rest()
         elif batch.size >= _CROWD and self._idle is None:
@@ -153,9 +152,17 @@ class GroupCommit:
                 waiter.set_exception(OutputError(self._error))
         handed = batch.handed + self._batch.handed
         self._batch = _Batch()
-        if handed and self.landed is not None:
-            self.landed(handed, OutputError(self._error))
+        self._tell(handed, OutputError(self._error))
         self._rest()
+
+    def _tell(self, handed: int, error: OutputError | None) -> None:
+        """Whoever is told may have a bug: it goes to the loop's handler of errors, and the writing goes on."""
+        if not handed or self.landed is None:
+            return
+        try:
+            self.landed(handed, error)
+        except Exception as bug:
+            self._loop.call_exception_handler({"message": "telling of durable lines failed", "exception": bug})
 
     def _rest(self) -> None:
         self._running = False

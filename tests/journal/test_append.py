@@ -112,6 +112,24 @@ async def test_a_cancelled_run_keeps_what_it_was_writing(paths: StreamPaths) -> 
         assert (0, 0) in journal.done
 
 
+async def test_a_bug_of_who_is_told_stops_no_writing(paths: StreamPaths) -> None:
+    """It goes to the loop's handler of errors; the lines after it are written, and the close does not hang."""
+    said: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(str(context["exception"])))
+
+    def landed(count: int, error: OutputError | None) -> None:
+        raise LookupError("a bug")
+
+    with anyio.fail_after(20):
+        async with opened(paths) as journal:
+            journal.tell(landed)
+            for rollout in range(2):
+                journal.hand(row(0, rollout))
+                await journal.append(row(1, rollout))
+    assert len(keys_of(paths.rollouts)) == 4
+    assert said == ["a bug", "a bug"]
+
+
 @pytest.mark.parametrize("line", [b"{}", b"{}\n{}\n", b'{\n"a":1}\n', b""])
 async def test_what_is_not_one_line_is_never_written(paths: StreamPaths, line: bytes) -> None:
     """A reply with a newline in it would break the file for all rows after it."""
