@@ -18,7 +18,11 @@ from collector.records.rows import Reply, Task, Verdict
 from collector.stopping import StopSwitch
 from collector.verifiers import Verifier
 
-__all__ = ["Beside", "Judging", "most_beside"]
+__all__ = ["MOST_BESIDE_BYTES", "Beside", "Judging", "most_beside"]
+
+MOST_BESIDE_BYTES = 64 * 2**20
+"""How many bytes of replies may be with a verifier that waits, or wait for it: a reply may have 64 MiB itself, and is
+held as its bytes and as what was read from them, some four times that."""
 
 T = TypeVar("T")
 Recorder = Callable[[Task, VerifierError, int, str], None]
@@ -93,30 +97,34 @@ def most_beside(slots: int) -> int:
 
 
 class Beside(Generic[T]):
-    """Does `work` on each item in tasks of `group`, as many at once as there are items, and `most` at the most.
+    """Does `work` on each item in tasks of `group`, as many at once as there are items, and about `most` of them or
+    `most_bytes` at the most.
 
     Tasks are kept for further items: a new one for each would cost more than the rest of a rollout.
     """
 
-    def __init__(self, group: TaskGroup, work: Callable[[T], Awaitable[None]], most: int) -> None:
+    def __init__(self, group: TaskGroup, work: Callable[[T], Awaitable[None]], most: int, most_bytes: int) -> None:
         self.held = 0
         """Items given that are not done yet."""
+        self.held_bytes = 0
         self._group = group
         self._work = work
         self._most = most
-        self._items: deque[T] = deque()
+        self._most_bytes = most_bytes
+        self._items: deque[tuple[T, int]] = deque()
         self._idle: list[asyncio.Future[bool]] = []
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._empty: asyncio.Future[None] | None = None
 
     @property
     def full(self) -> bool:
-        return self.held >= self._most
+        return self.held >= self._most or self.held_bytes >= self._most_bytes
 
-    def add(self, item: T) -> None:
-        """Takes an item, always; whoever may wait asks for `room` first."""
+    def add(self, item: T, size: int) -> None:
+        """Takes an item of `size` bytes, always; whoever may wait asks for `room` first."""
         self.held += 1
-        self._items.append(item)
+        self.held_bytes += size
+        self._items.append((item, size))
         if self._idle:
             self._idle.pop().set_result(True)
         else:
@@ -141,18 +149,29 @@ class Beside(Generic[T]):
         goes_on = True
         while goes_on:
             while self._items:
-                await self._work(self._items.popleft())
-                self._done()
+                item, size = self._items.popleft()
+                await self._work(item)
+                del item  # an idle task must not keep the last reply it had
+                self._done(size)
             idle = asyncio.get_running_loop().create_future()
             self._idle.append(idle)
             goes_on = await idle
 
-    def _done(self) -> None:
+    def _done(self, size: int) -> None:
         self.held -= 1
-        while self._waiters and not self.full:
+        self.held_bytes -= size
+        if self._waiters and not self.full:
+            self._wake()
+        if self._empty is not None and not self.held and not self._empty.done():
+            self._empty.set_result(None)
+
+    def _wake(self) -> None:
+        """Lets one who waits go on for each item that is done, so that they come evenly; once half of the room is free,
+        all: one large item may have held up many, and no further one need come to an end."""
+        roomy = 2 * self.held <= self._most and 2 * self.held_bytes <= self._most_bytes
+        while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-                return
-        if self._empty is not None and not self.held and not self._empty.done():
-            self._empty.set_result(None)
+                if not roomy:
+                    return

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from collector.delivery import Delivery
 from collector.errors import RequestError, RolloutError, ServerError, VerifierError
 from collector.journal import Journal
-from collector.judging import Beside, Judging, most_beside
+from collector.judging import MOST_BESIDE_BYTES, Beside, Judging, most_beside
 from collector.observer import Observer
 from collector.records.rollouts import Attempt, encode_failure, encode_rollout
 from collector.records.rows import Reply, Task, Verdict
@@ -60,7 +60,7 @@ class Outcomes:
     def begin(self, group: TaskGroup) -> None:
         """Opens the place beside the generation where a verifier that waits does its work: tasks of `group`."""
         if self._judging.waits:
-            self._beside = Beside(group, self._end_one, most_beside(self._slots))
+            self._beside = Beside(group, self._end_one, most_beside(self._slots), MOST_BESIDE_BYTES)
 
     @property
     def failed(self) -> int:
@@ -93,7 +93,7 @@ class Outcomes:
         if self._beside is None:
             await self._end(task, reply, attempt, flags)
         else:
-            self._beside.add((task, reply, attempt, flags))
+            self._beside.add((task, reply, attempt, flags), len(reply.raw))
 
     def attempt_failed(
         self, task: Task, error: RolloutError, number: int, endpoint: str, *, final: bool, reply: Reply | None = None
