@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -263,3 +265,26 @@ def test_nothing_is_smuggled_into_a_head(header: tuple[bytes, bytes]) -> None:
 def test_where_a_url_leads(url: str, origin: Origin) -> None:
     """Ports by scheme, addresses without brackets, names as DNS spells them."""
     assert origin_of(httpx.URL(url)) == origin
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_connections_hold_no_reply_that_was_taken(closes: bool) -> None:
+    """Neither while they idle, nor when they are closed and wait for the collector of cycles to find them."""
+    big = fs.reply(200, b"x" * 3_000_000, **({"Connection": "close"} if closes else {}))
+
+    async def size() -> int:
+        return len(await post(direct, server.url))
+
+    async with FaultyServer(big) as server:
+        direct = transport(max_bytes=10**7)
+        gc.disable()
+        tracemalloc.start()
+        try:
+            sizes = await asyncio.gather(*[size() for _ in range(8)])
+            held = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+        await direct.aclose()
+    assert sizes == [3_000_000] * 8
+    assert held < 12_000_000

@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
             return self._reader.reply()
         except BaseException:
             self.abort()
+            self._reader.forget()
             raise
         finally:
             timer.cancel()

@@ -66,13 +66,19 @@ class ReplyReader:
         return self._done
 
     def reply(self) -> WireReply:
-        """The reply, decoded. Raises httpx.DecodingError."""
+        """The reply, decoded; to be taken once. Raises httpx.DecodingError."""
         chunks = self._chunks
         body = chunks[0] if len(chunks) == 1 and not self._long else b"".join((self._long, *chunks))
         whole = self._whole
+        self.forget()
         if self._encoding:
             body, whole = decode(body, self._encoding, self._cap, whole=whole)
         return WireReply(self._status, self._headers, body, whole)
+
+    def forget(self) -> None:
+        """Lets go of the body: a connection that idles, or is closed and not yet collected, shall hold none."""
+        self._chunks = []
+        self._long = bytearray()
 
     # What httptools calls.
 
