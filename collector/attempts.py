@@ -23,10 +23,12 @@ from collector.settings import CollectSettings
 from collector.stalls import Outstanding
 from collector.work import Job, Work
 
-__all__ = ["IGNORED_N", "Attempts"]
+__all__ = ["EXTRA_CHOICES", "IGNORED_N", "Attempts"]
 
 IGNORED_N = "n_ignored"
 """The flag of a rollout that came with fewer others than its request asked for."""
+EXTRA_CHOICES = "extra_choices"
+"""The flag of a rollout that came with more others than its request asked for."""
 
 
 class Attempts:
@@ -82,7 +84,7 @@ class Attempts:
         except RolloutError as error:
             self._failed(job, endpoint, error, sent)
             return
-        flags = self._check_number(job, len(replies), sent) if len(replies) < len(job.tasks) else ()
+        flags = self._check_number(job, len(replies), sent) if len(replies) != len(job.tasks) else ()
         self.work.end()
         attempt = Attempt(job.number, endpoint.name, sent - job.began, latency)
         for each, reply in zip(job.tasks, replies, strict=False):
@@ -117,7 +119,10 @@ class Attempts:
         job.tasks = job.tasks[: self.samples]
 
     def _check_number(self, job: Job, got: int, now: float) -> tuple[str, ...]:
-        """The server gave fewer samples than asked for: the others are asked for again, by one when it gave one."""
+        """The server gave fewer samples than asked for: the others are asked for again, by one when it gave one. Of one
+        that gave more those beyond are no rollouts: no task asked for them."""
+        if got > len(job.tasks):
+            return (EXTRA_CHOICES,)
         self.work.add(job.part(job.tasks[got:]), now)
         if not self._told_of_n:
             self._told_of_n = True

@@ -96,6 +96,8 @@ async def collect(
     inventory = check_rows(settings, verifier.check if verifier else None)
     check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
     protocol = get_protocol(settings.protocol)
+    if settings.samples_per_request > 1 and not protocol.several:
+        raise UsageError(f"--samples-per-request: --protocol {protocol.name} has no request for several samples")
     async with open_endpoints(settings, protocol, transport, observer) as endpoints:
         settings = replace(settings, model=endpoints.model)
         journal_context = open_journal(
@@ -155,6 +157,7 @@ class _Run:
         self.work = Work(jobs, max(_PENDING_AT_LEAST, _PENDING_PER_SLOT * slots))
         self.health = Health(endpoints, protocol, observer, self.work.wake_all, self._end_with)
         self._workers = anyio.CancelScope()
+        self._asking = True
         self._gone: ServerError | None = None
         self.attempts = Attempts(
             settings, protocol, endpoints, self.limiter, self.work, self.health, self.outstanding, self.outcomes,
@@ -207,6 +210,7 @@ class _Run:
                     async with anyio.create_task_group() as group:
                         for _ in range(workers):
                             group.start_soon(self._worker)
+                self._asking = False
                 await self.outcomes.finish()
                 beside.cancel_scope.cancel()
         except* Exception as errors:
@@ -234,7 +238,10 @@ class _Run:
                 return
 
     def _end_with(self, gone: ServerError) -> None:
-        """The server is gone: its requests are given up, the replies that came are still judged and written."""
+        """The server is gone: its requests are given up, the replies that came are still judged and written. When
+        nothing is asked any more, judges may still be at work, and nobody misses it."""
+        if not self._asking:
+            return
         self._gone = gone
         self._workers.cancel()
 

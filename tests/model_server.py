@@ -32,8 +32,8 @@ class ModelServer:
     fail every time. `fault_kinds` are taken in turn.
 
     `busy_first` turns the first request of each prompt and seed away with a 429 and that Retry-After. `most_samples` is
-    how many choices one request may have; `one_answer` makes all answers to a prompt the same. While `hung` is set no
-    request is answered, the model list included."""
+    how many choices one request may have, `extra_samples` come unasked; `one_answer` makes all answers to a prompt the
+    same. While `hung` is set no request is answered, the model list included."""
 
     latency: tuple[float, float] = (0.0, 0.0)
     fault_every: int = 0
@@ -45,6 +45,7 @@ class ModelServer:
     """Requests wait until this many are in flight at once: proves the collector's limit from below."""
     busy_first: str | None = None
     most_samples: int = 1
+    extra_samples: int = 0
     one_answer: bool = False
     url: str = ""
     in_flight: int = 0
@@ -124,7 +125,7 @@ class ModelServer:
                         "message": {"role": "assistant", "content": f"<{prompt}> {(first + 3 * index) % 11}"},
                         "finish_reason": "stop",
                     }
-                    for index in range(min(body.get("n", 1), self.most_samples))
+                    for index in range(min(body.get("n", 1), self.most_samples) + self.extra_samples)
                 ],
                 "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8},
             }

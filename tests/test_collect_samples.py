@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector.collecting import collect
+from collector.errors import UsageError
+from collector.protocols.chat import ChatProtocol
+from collector.summary import summarise
 from tests.model_server import ModelServer
-from tests.runs import Notes, assert_sealed, prompts, settings
+from tests.runs import Notes, assert_sealed, prompts, rows_of, settings
 
 
 @pytest.mark.parametrize("parallel", [1, 16])
@@ -62,6 +66,35 @@ async def test_a_request_for_several_that_fails_is_made_again_for_all(tmp_path: 
         result = await collect(settings(tmp_path, server, samples_per_request=4, num_samples_in_parallel=2))
     assert len(assert_sealed(result, 4)) == 32
     assert sum(result.retries.values()) == 4 * (server.requests - 8) > 0
+
+
+@pytest.mark.parametrize("asked_for", [1, 2])
+async def test_more_samples_than_asked_for_are_flagged_and_counted(tmp_path: Path, asked_for: int) -> None:
+    """Those beyond are no rollouts; the flag says that there were some, and the run's summary counts it."""
+    prompts(tmp_path / "in.jsonl", 3)
+    server = ModelServer(most_samples=4, extra_samples=1)
+    with server.serving():
+        result = await collect(settings(tmp_path, server, samples_per_request=asked_for))
+    rows = _sealed_keys(rows_of(result.paths.rollouts))
+    assert rows == [(task, repeat) for task in range(3) for repeat in range(4)]
+    assert result.flags["extra_choices"] == 12
+    assert summarise(result.paths.rollouts).flags["extra_choices"] == 12
+    assert server.requests == 12 // asked_for
+
+
+def _sealed_keys(rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    return [(row["_ng_task_index"], row["_ng_rollout_index"]) for row in rows]
+
+
+async def test_a_protocol_without_several_samples_is_refused_by_collect_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the protocol says of itself counts, before anything is opened or asked."""
+    monkeypatch.setattr(ChatProtocol, "several", False)
+    prompts(tmp_path / "in.jsonl", 1)
+    with pytest.raises(UsageError, match="--samples-per-request: --protocol chat has no request for several"):
+        await collect(settings(tmp_path, ModelServer(url="http://127.0.0.1:9/v1"), samples_per_request=2))
+    assert not (tmp_path / "out").exists()
 
 
 async def test_identical_samples_are_flagged_counted_and_said(tmp_path: Path) -> None:

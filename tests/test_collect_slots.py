@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from collector.journal.disk import Disk
 from collector.judging import most_beside
 from collector.settings import RetryPolicy, Timeouts
 from collector.stopping import StopSwitch
+from tests import faulty_server as fs
+from tests.faulty_server import FaultyServer
 from tests.model_server import ModelServer
 from tests.runs import QUICK, Notes, assert_sealed, prompts, rows_of, server_process, settings, until
 
@@ -289,3 +292,68 @@ async def test_rows_for_a_slow_prompt_are_no_sign_of_a_dead_server(tmp_path: Pat
         asked = settings(tmp_path, server, num_repeats=1, timeouts=Timeouts(total=0.1), retry=retry)
         result = await collect(asked)
     assert result.failures == {"timeout": 3}
+
+
+@pytest.mark.parametrize("at", [1, 8])
+async def test_an_observer_that_raises_ends_the_run_and_costs_no_row(tmp_path: Path, at: int) -> None:
+    """A bug in what watches a run, at its first row or its last: the error comes out, the rows are on disk."""
+    prompts(tmp_path / "in.jsonl", 2)
+    server = ModelServer()
+
+    class Broken(Notes):
+        rollouts = 0
+
+        def rollout(self, *_: Any) -> None:
+            self.rollouts += 1
+            if self.rollouts == at:
+                raise LookupError("a bug")
+
+    with server.serving():
+        with anyio.fail_after(20), pytest.raises(LookupError, match="a bug"):
+            await collect(settings(tmp_path, server, num_samples_in_parallel=1), observer=Broken())
+        assert len(rows_of(tmp_path / "out" / "rollouts.jsonl")) >= at
+        again = await collect(settings(tmp_path, server, resume=True))
+    assert len(assert_sealed(again, 4)) == 8
+
+
+async def test_large_replies_that_wait_for_a_judge_are_bounded_in_bytes(
+    tmp_path: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prompts of 100,000 characters come back in the answers: ten of them fill a megabyte, and nothing more begins."""
+    monkeypatch.setattr("collector.outcomes.MOST_BESIDE_BYTES", 1_000_000)
+    prompts(tmp_path / "in.jsonl", 40, word="x" * 100_000)
+    server = ModelServer()
+    asked_before = -1
+
+    async def let_go() -> None:
+        nonlocal asked_before
+        while not server.requests or server.requests != asked_before:
+            asked_before = server.requests
+            await anyio.sleep(0.3)
+        judge.go_on.set()
+
+    with server.serving():
+        async with anyio.create_task_group() as group:
+            group.start_soon(let_go)
+            result = await collect(settings(tmp_path, server, num_repeats=1, verifier=SLOW, num_samples_in_parallel=4))
+    assert result.rollouts == 40
+    assert 10 <= asked_before <= 10 + 4
+
+
+async def test_a_server_that_leaves_when_all_is_asked_is_not_missed(tmp_path: Path, judge: Judge) -> None:
+    """The last request fails for good as the server goes; the judges outlast its `dead_after`, and the run is sealed."""
+    prompts(tmp_path / "in.jsonl", 3)
+    models = fs.reply(200, {"object": "list", "data": [{"id": "m"}]})
+    retry = RetryPolicy(max_attempts=1, dead_after=0.2)
+
+    async def let_go(server: FaultyServer) -> None:
+        await until(lambda: judge.waiting == 2 and len(server.requests) > 8)  # asked in vain, again and again
+        judge.go_on.set()
+
+    async with FaultyServer(models, fs.chat("1"), fs.chat("2"), fs.reset_before_reply) as server:
+        given = settings(tmp_path, ModelServer(url=server.url), verifier=SLOW, num_repeats=1, retry=retry)
+        async with anyio.create_task_group() as group:
+            group.start_soon(let_go, server)
+            result = await collect(replace(given, num_samples_in_parallel=1))
+    assert (result.rollouts, result.failures) == (2, {"connection_lost": 1})
+    assert result.seal is not None

@@ -12,7 +12,7 @@ FLAGS: Mapping[str, str] = {
     "refusal": "the model or its server refused",
     "content_filter": "cut by the server's content filter",
     "n_ignored": "the server gave fewer samples than one request asked for",
-    "extra_choices": "the server gave more choices than asked for: the first is the rollout, the reply keeps them all",
+    "extra_choices": "the server gave more choices than asked for: those beyond are no rollouts",
     "identical": "the same text as another sample of their prompt",
     "tool_calls": "",
     "reasoning": "",
