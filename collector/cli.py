@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -142,7 +142,7 @@ async def _reverified(settings: CollectSettings) -> CollectResult | None:
 async def collect_watched(settings: CollectSettings, begun: Callable[[], None] | None = None) -> CollectResult | None:
     """One run with a bar, and with Ctrl-C as a user expects it; None when a second Ctrl-C cut it short.
 
-    `begun` is called when the output is open: what an --overwrite discards is gone by then.
+    `begun` is called when the first rollout is on disk: what an --overwrite discards is gone by then.
     """
     from collector.collecting import collect
     from collector.interrupt import interruptible
@@ -198,10 +198,16 @@ def print_collected(result: CollectResult) -> None:
         print_line(f"  {plain(str(result.paths.incomplete))}: {aside} rollouts of groups that lack a member")
     for line in summary.oddities():
         print_line(f"  {line}")
+    if result.retries:
+        print_line(f"  retried: {_counts(result.retries)}")
     if result.failed:
-        classes = ", ".join(f"{name} {count}" for name, count in sorted(result.failures.items()))
+        classes = _counts(result.failures)
         where = plain(str(result.paths.failures))
         print_line(f"  {where}: {result.failed} rollouts failed ({classes}); --resume tries them again")
+
+
+def _counts(by_class: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(by_class.items()))
 
 
 def _pace(result: CollectResult) -> str:

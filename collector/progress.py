@@ -47,6 +47,7 @@ class BarObserver:
     def __init__(
         self, out: TextIO | None = None, err: TextIO | None = None, begun: Callable[[], None] | None = None
     ) -> None:
+        """`begun` is called once, when the run's first rollout is on disk."""
         self._begun = begun
         self._out = _Steady(out or sys.stdout)
         self._err = _Steady(err or sys.stderr)
@@ -57,8 +58,6 @@ class BarObserver:
         self._failures: Counter[str] = Counter()
 
     def found(self, settings: CollectSettings, rows: int, tasks: int) -> None:
-        if self._begun:
-            self._begun()
         self._say(f"Found {rows} rows!")
         self._say(f"Repeating rows (in a pattern of abc to aabbcc) from {rows} to {tasks}!")
         self._say(f"Querying with {settings.num_samples_in_parallel} concurrent requests")
@@ -81,6 +80,9 @@ class BarObserver:
         )
 
     def rollout(self, task: Task, reply: Reply, verdict: Verdict | None) -> None:
+        if self._begun:
+            begun, self._begun = self._begun, None
+            begun()
         if verdict is not None:
             self._rewards += 1
             self._reward_sum += verdict.reward

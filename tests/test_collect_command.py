@@ -55,3 +55,17 @@ def test_reverify_scores_again_and_asks_nobody(collected: Path, tmp_path: Path) 
     before, after = rows_of(source), rows_of(tmp_path / "again.jsonl")
     assert [row["output"] for row in after] == [row["output"] for row in before]
     assert [row["reward"] for row in after] == [1.0] * 12 + [0.0] * 12
+
+
+def test_attempts_that_were_made_again_are_told_by_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line at the end, and none where there was nothing to try again."""
+    (tmp_path / "in.jsonl").write_bytes(b"".join(b'{"prompt": "question %d"}\n' % i for i in range(5)))
+    server = ModelServer(fault_every=5, fault_kinds=("500", "429"))
+    with server.serving():
+        words = ["collect", f"--input={tmp_path / 'in.jsonl'}", f"--base-url={server.url}", "--backoff-base=0.01"]
+        assert main([*words, f"--output={tmp_path / 'a.jsonl'}"]) == 0
+        told = [line for line in capsys.readouterr().out.splitlines() if "retried" in line]
+        assert told == ["  retried: http_429 2, http_500 2"]
+        server.fault_every = 0
+        assert main([*words, f"--output={tmp_path / 'b.jsonl'}"]) == 0
+    assert "retried" not in capsys.readouterr().out

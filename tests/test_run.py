@@ -15,6 +15,7 @@ from pairing.formats import FORMATS
 from pairing.options import _FORMATS, _STRATEGIES
 from pairing.strategies import STRATEGIES
 from tests.model_server import ModelServer
+from tests.runs import wait_for
 
 CANARY = "canary-key-5f3a"
 
@@ -93,17 +94,26 @@ def test_a_second_run_overwrites_nothing(embedded_run: Run) -> None:
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_an_overwritten_run_that_fails_leaves_no_pairs_of_the_old_one(tmp_path: Path) -> None:
-    """Pairs of discarded rollouts must not stand beside new ones; a run that never began discards nothing."""
+def test_an_overwritten_run_takes_its_pairs_along_at_its_first_rollout(tmp_path: Path) -> None:
+    """Pairs of discarded rollouts must not stand beside new ones; those of rollouts that were put back stay."""
     words = ["run", "--output-dir", "out", "--limit", "8"]
     assert pairmill(*words, cwd=tmp_path).returncode == 0
-    pairs = tmp_path / "out" / "pairs.jsonl"
+    pairs, rollouts = tmp_path / "out" / "pairs.jsonl", tmp_path / "out" / "rollouts.jsonl"
+    before = pairs.read_bytes(), rollouts.read_bytes()
     unreachable = pairmill(*words, "--overwrite", "--base-url", "http://127.0.0.1:9/v1", cwd=tmp_path)
     assert unreachable.returncode == 1
-    assert pairs.exists()
     hopeless = pairmill(*words, "--overwrite", "--max-output-tokens", "1000", cwd=tmp_path)
     assert hopeless.returncode == 1
+    assert (pairs.read_bytes(), rollouts.read_bytes()) == before
+    with ModelServer(latency=(0.05, 0.1)).serving() as server:
+        asked = ("--overwrite", "--base-url", server.url, "--num-samples-in-parallel", "1")
+        command = [sys.executable, "-m", "pairing.cli", *words, *asked]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as killed:
+            wait_for(lambda: server.requests >= 4)
+            killed.kill()
     assert not pairs.exists()
+    assert len(rows_of(rollouts)) >= 1
 
 
 def test_resuming_a_finished_run_changes_no_rollout(embedded_run: Run) -> None:
