@@ -32,7 +32,7 @@ class FromFunction:
 
     def __init__(self, spec: str) -> None:
         self.name = spec
-        self._function = _load(spec)
+        self.function = _load(spec)
 
     def __reduce__(self) -> tuple[type[FromFunction], tuple[str]]:
         return FromFunction, (self.name,)
@@ -40,7 +40,7 @@ class FromFunction:
     def pick(self, pool: Pool) -> Sequence[Choice] | str:
         by_index = {rollout.rollout_index: rollout for rollout in pool.usable}
         try:
-            picked = self._function(PromptView.of(pool))
+            picked = self.function(PromptView.of(pool))
             given = [] if picked is None else list(picked)
         except (BrokenLine, RecursionError):
             raise
