@@ -17,6 +17,7 @@ from pairing.reading import input_files
 from pairing.settings import MEBIBYTE, PairSettings
 from pairing.split import SplitWriter
 from pairing.strategies import BestWorst, Strategy
+from pairing.workers import Sink, can_share, pair_in_workers
 from pairing.writer import PairWriter
 
 __all__ = ["build_pairs", "write_pairs"]
@@ -61,7 +62,10 @@ def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettin
     with pair_writer(output, policy.target, settings, overwrite=overwrite, inputs=files) as writer:
         passes, tally = 1, Tally()
         try:
-            pair_all(groups_in_order(files, tally.read), policy, tally, writer)
+            if can_share(files, settings.workers):
+                pair_in_workers(files[0], policy, tally, writer, settings.workers, pair_all)
+            else:
+                pair_all(groups_in_order(files, tally.read), policy, tally, writer)
         except NotInOrder:
             writer.restart()
             passes, tally = 2, Tally()
@@ -83,7 +87,7 @@ def pair_writer(
     return SplitWriter(output, target, settings.validation, seed=settings.seed, overwrite=overwrite, inputs=inputs)
 
 
-def pair_all(groups: Iterable[Group], policy: Policy, tally: Tally, writer: PairWriter | SplitWriter) -> None:
+def pair_all(groups: Iterable[Group], policy: Policy, tally: Tally, writer: Sink) -> None:
     """Pairs each group, counts what became of it, and writes what was kept."""
     for group in groups:
         outcome = pair_group(group, policy)

@@ -199,6 +199,8 @@ class Tally:
     """The report while it grows."""
 
     read: ReadTally = field(default_factory=ReadTally)
+    sampled: bool = False
+    """True when others counted the first prompts."""
     members: int = 0
     duplicates: int = 0
     sample_drops: Counter[str] = field(default_factory=Counter)
@@ -273,7 +275,7 @@ class Tally:
             return
         self.waiting_deviations.append(_deviation(rewards))
         # Telling answers apart means reading them all: past some thousand prompts a sample says as much.
-        if self.groups <= _ALL_COUNTED or self.groups % _ONE_IN == 0:
+        if (self.groups <= _ALL_COUNTED and not self.sampled) or self.groups % _ONE_IN == 0:
             self.distinct.add_one(len({_answer_key(rollout) for rollout in usable}))
             self.distinct_of.add_one(len(usable))
 

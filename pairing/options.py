@@ -67,6 +67,20 @@ def add_pair_options(parser: argparse.ArgumentParser) -> None:
         help="put this share of the prompts into a file of their own: pairs.train and pairs.validation (default 0)",
     )
     group.add_argument("--card", action="store_true", help="write a Hugging Face dataset card, README.md, beside them")
+    group.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that pair one file in task order (default 1)",
+    )
+    group.add_argument(
+        "--index-memory",
+        type=int,
+        default=256,
+        metavar="MIB",
+        help="what the index of rows in no order may take, 28 bytes each, before it goes to disk (default 256)",
+    )
 
 
 def _add_policy_options(parser: argparse.ArgumentParser, group: argparse._ArgumentGroup) -> None:
@@ -129,7 +143,9 @@ def pair_settings(args: argparse.Namespace, strategy: str | None = None) -> Pair
     from pairing.formats.policy import UnfitPolicy
     from pairing.settings import PairSettings
 
-    written = {name: getattr(args, name) for name in ("validation", "card") if hasattr(args, name)}
+    written = {
+        name: getattr(args, name) for name in ("validation", "card", "workers", "index_memory") if hasattr(args, name)
+    }
     return PairSettings(
         strategy=strategy or args.strategy,
         min_gap=args.min_gap,

@@ -35,15 +35,31 @@ class ReadTally:
 
     lines: int = 0
     broken: int = 0
-    broken_shown: list[str] = field(default_factory=list)
-    """The first few broken lines, as `file:line: what is wrong`."""
+    first_broken: list[tuple[Path, int, str]] = field(default_factory=list)
+    """File, line number and what is wrong, of the first few broken lines."""
     drops: Counter[str] = field(default_factory=Counter)
     """`no_answer`: neither `output` nor `response.output`; `failed`: the same, marked as a failure; `no_prompt`."""
+    numbered: int = 0
+    """Lines that were passed, blank ones too."""
+
+    @property
+    def broken_shown(self) -> list[str]:
+        """The first few broken lines, as `file:line: what is wrong`."""
+        return [f"{path}:{number}: {problem}" for path, number, problem in self.first_broken]
 
     def add_broken(self, path: Path, number: int, error: BrokenLine) -> None:
         self.broken += 1
-        if len(self.broken_shown) < _SHOWN:
-            self.broken_shown.append(f"{path}:{number}: {error}")
+        if len(self.first_broken) < _SHOWN:
+            self.first_broken.append((path, number, str(error)))
+
+    def merge(self, later: ReadTally) -> None:
+        """Add what became of the lines that follow in the same file."""
+        shown = [(path, self.numbered + number, problem) for path, number, problem in later.first_broken]
+        self.first_broken = (self.first_broken + shown)[:_SHOWN]
+        self.drops.update(later.drops)
+        self.lines += later.lines
+        self.broken += later.broken
+        self.numbered += later.numbered
 
 
 def input_files(inputs: Sequence[Path | str], *, include_incomplete: bool = True) -> list[Path]:
@@ -87,7 +103,7 @@ def iter_rollouts(path: Path, tally: ReadTally, ids: PromptIds) -> Iterator[list
 
 def rollouts_of(path: Path, blocks: Iterable[Block], tally: ReadTally, ids: PromptIds) -> Iterator[list[Rollout]]:
     """The rollouts of each of these blocks of `path`. Kept flat: what stands in the inner loop costs for every row."""
-    number = 0
+    number = numbered = 0
     for data, start, stop, offset in blocks:
         ascii_only, view, found = data.isascii(), memoryview(data), list[Rollout]()
         while start < stop:
@@ -111,6 +127,8 @@ def rollouts_of(path: Path, blocks: Iterable[Block], tally: ReadTally, ids: Prom
                     else:
                         found.append(rollout)
             start = after
+        tally.numbered += number - numbered
+        numbered = number
         yield found
 
 

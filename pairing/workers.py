@@ -1,0 +1,158 @@
+"""Several processes that pair one file in task order, each a part of it at a time; the result is that of one.
+
+Each hands back its parts' records and counts, and the parts are written in the order of the file. What differs from a
+single process is rounding, in the last digits of means.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, fields
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+from collector.errors import PairmillError
+from collector.records.spread import Spread
+from pairing.compression import is_compressed
+from pairing.funnel import Tally
+from pairing.groups import NotInOrder, closed_groups
+from pairing.outcomes import Policy
+from pairing.reading import ReadTally
+from pairing.spans import SPAN, read_span, span_starts
+
+__all__ = ["Sink", "can_share", "merge", "pair_in_workers"]
+
+_WAITING_EACH = 2
+"""Parts in hand for each worker: one at work, one done or waiting."""
+
+
+class Sink(Protocol):
+    """Where records go."""
+
+    def write(self, record: Any, prompt_id: str) -> None: ...
+
+
+class Pairing(Protocol):
+    """`build.pair_all`: pairs groups into a tally and a sink."""
+
+    def __call__(self, groups: Any, policy: Policy, tally: Tally, writer: Any) -> None: ...
+
+
+@dataclass(slots=True)
+class _Part:
+    """What came of one part of the file."""
+
+    tally: Tally = field(default_factory=Tally)
+    records: list[tuple[Any, str]] = field(default_factory=list)
+    first: int | None = None
+    last: int | None = None
+    """The task indices of its first and last group; None for a part without."""
+
+    def write(self, record: Any, prompt_id: str) -> None:
+        self.records.append((record, prompt_id))
+
+
+def can_share(files: Sequence[Path], workers: int) -> bool:
+    """True when several workers can pair these files: one, not compressed, and of more than one part."""
+    return workers > 1 and len(files) == 1 and not is_compressed(files[0]) and files[0].stat().st_size > SPAN
+
+
+def pair_in_workers(path: Path, policy: Policy, tally: Tally, writer: Sink, workers: int, pair_all: Pairing) -> None:
+    """Pair `path` in `workers` processes. Raises NotInOrder where one process would, and PairmillError when a process
+    was killed."""
+    last = -1
+    try:
+        for part in _in_order(path, policy, workers, pair_all):
+            if part.first is not None and part.last is not None:
+                if part.first <= last:
+                    raise NotInOrder
+                last = part.last
+            for record, prompt_id in part.records:
+                writer.write(record, prompt_id)
+            merge(tally, part.tally)
+    except BrokenProcessPool:
+        raise PairmillError(
+            f"{path}: a worker ended before its work was done (killed, or out of memory): try --workers 1"
+        ) from None
+
+
+def merge(whole: Tally, part: Tally) -> None:
+    """Add what `part` counted to `whole`, as if it had come after it."""
+    if part.sample is not None and (whole.sample is None or part.sample.gap > whole.sample.gap):
+        whole.sample = part.sample
+    if whole.reply is None:
+        whole.reply = part.reply
+    _add_fields(whole, part)
+
+
+def _in_order(path: Path, policy: Policy, workers: int, pair_all: Pairing) -> Iterator[_Part]:
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=get_context("fork" if sys.platform == "linux" else "spawn"),
+        initializer=_begin,
+        initargs=(path, policy, pair_all),
+    )
+    waiting: deque[Future[_Part]] = deque()
+    try:
+        for start in span_starts(path, SPAN):
+            waiting.append(pool.submit(_pair_part, start))
+            if len(waiting) >= workers * _WAITING_EACH:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_work: partial[_Part]
+
+
+def _begin(path: Path, policy: Policy, pair_all: Pairing) -> None:
+    """What a worker does first. Signals of the terminal are the parent's business: it ends its workers."""
+    global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _work = partial(_paired, path, policy, pair_all)
+
+
+def _pair_part(start: int) -> _Part:
+    return _work(start)
+
+
+def _paired(path: Path, policy: Policy, pair_all: Pairing, start: int) -> _Part:
+    part = _Part(tally=Tally(sampled=start >= SPAN))
+    groups = closed_groups(read_span(path, start, SPAN, part.tally.read))
+
+    def seen() -> Iterator[Any]:
+        for group in groups:
+            part.first = group.task_index if part.first is None else part.first
+            part.last = group.task_index
+            yield group
+
+    pair_all(seen(), policy, part.tally, part)
+    return part
+
+
+def _add_fields(whole: Any, part: Any) -> None:
+    for name in (each.name for each in fields(whole)):
+        mine, theirs = getattr(whole, name), getattr(part, name)
+        if isinstance(mine, ReadTally | Spread):
+            mine.merge(theirs)
+        elif isinstance(mine, dict):
+            for key, count in theirs.items():
+                mine[key] = mine.get(key, 0) + count
+        elif isinstance(mine, list):
+            mine += theirs
+        elif isinstance(mine, set):
+            mine |= theirs
+        elif isinstance(mine, int) and not isinstance(mine, bool):
+            setattr(whole, name, mine + theirs)
+        elif hasattr(mine, "__dataclass_fields__") and not isinstance(mine, Counter) and name != "sample":
+            _add_fields(mine, theirs)
