@@ -72,6 +72,8 @@ class Work:
         self._pending: list[tuple[float, int, Job]] = []
         self._count = 0
         self._out = 0
+        self._seen: Job | None = None
+        """A fresh job that was looked at and not taken."""
         self._drained = False
         self._stopped = False
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -97,14 +99,19 @@ class Work:
         elif len(pending) >= self._most_pending:
             return None
         else:
-            fresh = next(self._fresh, None)
+            fresh = self._next_fresh()
             if fresh is None:
-                self._drained = True
                 return None
             job = fresh
         self._out += 1
         if self._waiters:
             self._wake_one()  # where one job was there may be another; who finds none waits again
+        return job
+
+    def _next_fresh(self) -> Job | None:
+        job, self._seen = self._seen or next(self._fresh, None), None
+        if job is None:
+            self._drained = True
         return job
 
     def put_back(self, job: Job, due: float) -> None:
@@ -135,6 +142,8 @@ class Work:
 
         With `room` False the caller cannot use a job: it waits for someone to end one, or for `wake_all`.
         """
+        if not (room or self._out or self._pending):
+            self._seen = self._next_fresh()  # who cannot take would never find that there is nothing left to take
         if self.over:
             self.wake_all()
             return False

@@ -179,3 +179,22 @@ def test_the_size_of_a_bundle_may_change_on_the_way() -> None:
     assert len(next(bundles).tasks) == 3
     size = 1
     assert all(len(job.tasks) == 1 for job in bundles)
+
+
+async def test_who_has_no_room_finds_the_end_too_and_takes_no_job_along() -> None:
+    """With the endpoint away nothing is taken: that nothing is left must show all the same, and what is left stays."""
+    work = Work(jobs(2), most_pending=9)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(work.more)
+            waiting = asyncio.ensure_future(work.more(room=False))
+            await anyio.wait_all_tasks_blocked()
+            assert not waiting.done()
+            first, second = work.take(), work.take()
+            assert first is not None
+            assert second is not None
+            assert [first.tasks[0].row.task_index, second.tasks[0].row.task_index] == [0, 1]
+            work.end()
+            work.end()
+            assert not await work.more(room=False)
+            assert not await waiting
