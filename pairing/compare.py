@@ -110,8 +110,8 @@ def compared(groups: Iterable[Group], policies: dict[str, Policy], reference: Po
 
 _HEADINGS = ("strategy", "pairs", "prompts", "gap", "chosen", "rejected", "longer", "lengths", "cut", "as b_w")
 _LEGEND = """
-prompts: with a pair   gap, chosen, rejected: mean rewards   longer: pairs whose chosen side is the longer one
-lengths: mean characters, chosen/rejected   cut: truncated, chosen/rejected   as b_w: pairs that best_worst makes too"""
+prompts: with a pair   gap, chosen, rejected: mean rewards   longer: the chosen side is longer
+lengths: mean characters   cut: truncated; both chosen/rejected   as b_w: best_worst makes it too"""
 
 
 def render(columns: Sequence[Column]) -> str:
