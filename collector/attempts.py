@@ -67,8 +67,8 @@ class Attempts:
         OutputError when the disk fails.
         """
         task = job.tasks[0]
-        endpoint = self.endpoints.group_of(task).choose(task.row.prompt_id, job.failed_at)
         sent = time.monotonic()
+        endpoint = self.endpoints.group_of(task).choose(task.row.prompt_id, job.failed_at, sent)
         if not job.began:
             job.began = sent
             self.outcomes.seen.begin(job.tasks)
@@ -106,6 +106,7 @@ class Attempts:
         now = time.monotonic()
         self._answered(endpoint, now)
         replies = [self.protocol.parse(raw)] if wanted == 1 else self.protocol.parse_samples(raw)
+        self.health.worked(endpoint)
         return replies, now - sent
 
     def _answered(self, endpoint: Endpoint, now: float) -> None:
@@ -143,6 +144,7 @@ class Attempts:
                     delay = 0.0
             elif error.retryable or error.status is not None:
                 self._answered(endpoint, now)
+                self.health.refused(endpoint, error, now)
         if delay is None:
             self._record(job, endpoint, error, final=True)
         elif now + delay - job.began > self.settings.timeouts.rollout:

@@ -14,6 +14,7 @@ from operator import attrgetter
 
 import httpx
 
+from collector.breaker import Breaker
 from collector.client import ConnectionWatch, ModelClient, check_endpoint
 from collector.client.preflight import UnreachableError
 from collector.errors import ServerError
@@ -33,10 +34,11 @@ _SPARE = 1.25
 class Endpoint:
     """One server. `limit` bounds its requests in flight; `away` while nothing is to be sent to it.
 
-    `last_reply` is the monotonic time of the last answer of any kind.
+    `last_reply` is the monotonic time of the last answer of any kind. `breaker` is open while it answers with errors
+    alone.
     """
 
-    __slots__ = ("away", "client", "in_flight", "last_reply", "limit", "name", "settings", "watch")
+    __slots__ = ("away", "breaker", "client", "in_flight", "last_reply", "limit", "name", "settings", "watch")
 
     def __init__(self, client: ModelClient, name: str, limit: int, settings: CollectSettings) -> None:
         self.client = client
@@ -47,6 +49,12 @@ class Endpoint:
         self.in_flight = 0
         self.last_reply = 0.0
         self.away = False
+        self.breaker = Breaker()
+
+    @property
+    def works(self) -> bool:
+        """Whether it is there, and gives more than errors."""
+        return not self.away and not self.breaker.open
 
     @property
     def takes_more(self) -> bool:
@@ -68,13 +76,29 @@ class Replicas:
         """One that takes more, beside `endpoint`."""
         return next((each for each in self.endpoints if each is not endpoint and each.takes_more), None)
 
-    def choose(self, prompt_id: str, avoid: Endpoint | None = None) -> Endpoint:
+    @property
+    def has_room(self) -> bool:
+        """Whether one takes more: of those that work, as long as any does."""
+        some_work = False
+        for endpoint in self.endpoints:
+            if endpoint.works:
+                if endpoint.in_flight < endpoint.limit:
+                    return True
+                some_work = True
+        return not some_work and any(endpoint.takes_more for endpoint in self.endpoints)
+
+    def choose(self, prompt_id: str, avoid: Endpoint | None = None, now: float = 0.0) -> Endpoint:
         """The first in the prompt's order that takes more; `avoid`, where its last attempt failed, only as the last
-        resort. When none takes more, the prompt's first choice."""
+        resort. One that gives errors alone is passed over while another takes more, but for one try `now` and then.
+        When none takes more, the prompt's first choice."""
         if len(self.endpoints) == 1:
             return self.endpoints[0]
         order = self._order(prompt_id)
         able = [endpoint for endpoint in order if endpoint.takes_more]
+        working = [endpoint for endpoint in able if not endpoint.breaker.open]
+        if working and len(working) < len(able):
+            due = (endpoint for endpoint in able if endpoint is not avoid and endpoint.breaker.try_again(now))
+            able = [one] if (one := next(due, None)) else working
         return next((endpoint for endpoint in able if endpoint is not avoid), able[0] if able else order[0])
 
     def _order(self, prompt_id: str) -> list[Endpoint]:
@@ -100,11 +124,8 @@ class Endpoints:
     def have_room(self) -> bool:
         """Whether the next task can be sent, whichever it is. While an agent is away nothing begins: rows come in
         order, and its own would pile up."""
-        for group in self.groups:
-            for endpoint in group.endpoints:
-                if not endpoint.away and endpoint.in_flight < endpoint.limit:
-                    break
-            else:
+        for group in self.groups:  # noqa: SIM110 - asked for each rollout: a generator would cost more than the rest
+            if not group.has_room:
                 return False
         return True
 

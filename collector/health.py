@@ -2,7 +2,8 @@
 
 An endpoint goes away when a request to it got no answer, and nothing else from it did either since that request was
 sent: no connection, or a hung server. One reply among many failures means that it lives. What it is asked is the check
-of the start (`client.preflight`), so it comes back as it was.
+of the start (`client.preflight`), so it comes back as it was. One that answers, but with errors alone, is not away: it
+is passed over while another works (`breaker`), and that is told.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 import anyio
 from anyio.abc import TaskGroup
 
+from collector.breaker import is_endpoints_fault
 from collector.client import check_endpoint
 from collector.client.preflight import UnreachableError
 from collector.endpoints import Endpoint, Endpoints, Replicas
@@ -51,6 +53,7 @@ class Health:
         self._gone = gone
         self._tasks: TaskGroup | None = None
         self._told: set[Endpoint] = set()
+        self._told_of_errors: set[Endpoint] = set()
 
     def watch(self, tasks: TaskGroup) -> None:
         """Begins: endpoints that are away are asked by tasks of `tasks`, which the caller cancels at the end."""
@@ -76,6 +79,29 @@ class Health:
         if endpoint.away:
             self._back(endpoint)
 
+    def refused(self, endpoint: Endpoint, error: RequestError, now: float) -> None:
+        """The endpoint answered with an error, at `now`."""
+        if error.status is None or not is_endpoints_fault(error.status) or not endpoint.breaker.failed(now):
+            return
+        group = self._group_of(endpoint)
+        if any(each.works for each in group.endpoints):
+            self._told_of_errors.add(endpoint)
+            cause = str(error).removeprefix(f"{endpoint.name}: ")
+            self._observer.note(
+                f"{endpoint.name}: gives errors alone ({cause}); its prompts go to the other endpoints meanwhile"
+            )
+
+    def worked(self, endpoint: Endpoint) -> None:
+        """The endpoint gave a good reply."""
+        if endpoint.breaker.worked():
+            if endpoint in self._told_of_errors:
+                self._told_of_errors.discard(endpoint)
+                self._observer.note(f"{endpoint.name}: gives good replies again")
+            self._returned()
+
+    def _group_of(self, endpoint: Endpoint) -> Replicas:
+        return next(group for group in self._endpoints.groups if endpoint in group.endpoints)
+
     def _back(self, endpoint: Endpoint) -> None:
         endpoint.away = False
         endpoint.watch.replied()
@@ -87,7 +113,7 @@ class Health:
     async def _ask(self, endpoint: Endpoint, cause: str) -> None:
         """Asks an endpoint that went away until it is back: at once, then with growing pauses."""
         pause = 0.0
-        group = next(group for group in self._endpoints.groups if endpoint in group.endpoints)
+        group = self._group_of(endpoint)
         while endpoint.away:
             try:
                 await check_endpoint(endpoint.client, endpoint.settings, self._protocol, within=_PROBE_SECONDS)

@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from collector.collecting import collect
 from collector.errors import ServerError
 from collector.rendezvous import preference
-from collector.settings import Timeouts
+from collector.settings import RetryPolicy, Timeouts
 from tests.model_server import ModelServer
-from tests.runs import Notes, assert_sealed, prompts, rows_of, server_process, settings
+from tests.runs import Notes, assert_sealed, prompts, rows_of, server_process, settings, until
 
 
 def homes(rows: list[dict[str, Any]]) -> dict[int, set[str]]:
@@ -188,3 +189,52 @@ async def test_a_retry_goes_elsewhere(tmp_path: Path) -> None:
     again = [row for row in rows_of(result.paths.rollouts) if row["attempt"] > 1]
     assert {row["endpoint"] for row in again} == {kind.url}
     assert result.retries == {"http_429": len(turned_away)}
+
+
+async def test_an_endpoint_that_gives_errors_alone_is_passed_over_until_it_works(tmp_path: Path) -> None:
+    """Two in flight at each: it costs eight attempts, those that were out, and a try now and then; the other does the
+    work. When it works again it gets its prompts back, and both are told."""
+    prompts(tmp_path / "in.jsonl", 150)
+    broken, kind, watching = (
+        ModelServer(fault_every=1, fault_kinds=("500",)),
+        ModelServer(latency=(0.01, 0.02)),
+        Notes(),
+    )
+    asked_at_repair: list[int] = []
+
+    async def repair() -> None:
+        await until(lambda: kind.requests > 100)
+        asked_at_repair.append(broken.requests)
+        broken.fault_every = 0
+
+    with broken.serving(), kind.serving():
+        asked = settings(tmp_path, broken, replica_urls=(kind.url,), num_samples_in_parallel=4, parallel_per_endpoint=2)
+        async with anyio.create_task_group() as group:
+            group.start_soon(repair)
+            result = await collect(asked, observer=watching)
+    assert (len(assert_sealed(result, 4)), result.failed) == (600, 0)
+    assert 8 <= asked_at_repair[0] <= 8 + 2 + 4
+    said = [note.removeprefix(f"{broken.url}: ") for note in watching.notes if note.startswith(broken.url)]
+    assert said == [
+        "gives errors alone (HTTP 500: CUDA error: out of luck); its prompts go to the other endpoints meanwhile",
+        "gives good replies again",
+    ]
+    assert broken.requests > 50
+
+
+async def test_endpoints_that_all_give_errors_are_all_asked(tmp_path: Path) -> None:
+    """Nothing is passed over when nothing works: every attempt is made, and the run goes on when one recovers."""
+    prompts(tmp_path / "in.jsonl", 20)
+    servers = [ModelServer(fault_every=1, fault_kinds=("500",)) for _ in range(2)]
+    retry = RetryPolicy(max_attempts=1000, backoff_base=0.01, backoff_cap=0.05)
+
+    async def repair() -> None:
+        await until(lambda: all(server.requests > 30 for server in servers))
+        servers[1].fault_every = 0
+
+    with servers[0].serving(), servers[1].serving():
+        asked = settings(tmp_path, servers[0], replica_urls=(servers[1].url,), retry=retry, num_samples_in_parallel=4)
+        async with anyio.create_task_group() as group:
+            group.start_soon(repair)
+            result = await collect(asked)
+    assert (len(assert_sealed(result, 4)), result.failed) == (80, 0)
