@@ -14,6 +14,7 @@ from typing import Any
 
 from collector.errors import OutputError
 from pairing.card import MARK, dataset_card
+from pairing.compression import plain_name
 from pairing.formats import Format
 from pairing.formats.llama_factory import LlamaFactory, LlamaFactoryAlpaca
 from pairing.funnel import PairReport
@@ -44,7 +45,9 @@ class Companions:
         written = []
         if isinstance(self.target, LlamaFactory | LlamaFactoryAlpaca):
             info = self._beside(_INFO)
-            ours = {path.stem: {"file_name": path.name} | self.target.info(columns) for path in report.outputs}
+            ours = {
+                plain_name(path).stem: {"file_name": path.name} | self.target.info(columns) for path in report.outputs
+            }
             _replace(info, json.dumps({**_entries(info), **ours}, indent=2, ensure_ascii=False) + "\n")
             written.append(info)
         if self.card:

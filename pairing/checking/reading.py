@@ -1,4 +1,4 @@
-"""The rows of a preference file, JSON lines or Parquet, one at a time, with where each stands."""
+"""The rows of a preference file, JSON lines (compressed or not) or Parquet, one at a time, with where each stands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from collector.errors import InputError, UsageError
+from pairing.compression import is_compressed, opened
 from pairing.parquet import is_parquet
 
 __all__ = ["Found", "found_rows"]
@@ -40,7 +41,7 @@ def found_rows(path: Path) -> Iterator[Found]:
 
 def _json_rows(path: Path) -> Iterator[Found]:
     offset = 0
-    with path.open("rb") as file:
+    with opened(path) if is_compressed(path) else path.open("rb") as file:
         for number, line in enumerate(file, 1):
             yield _of_line(number, offset, line)
             offset += len(line)

@@ -107,6 +107,15 @@ def test_both_files_of_a_split_have_the_same_columns(tmp_path: Path) -> None:
     assert columns[0] == columns[1] == {("prompt", "chosen", "rejected", "tools", "meta")}
 
 
+def test_compressed_files_are_split_and_checked_too(tmp_path: Path) -> None:
+    """The compression stays the last part of the name, and the check reads through it."""
+    report = write(tmp_path, many_rows(30), "pairs.jsonl.gz", validation=0.5)
+    assert [path.name for path in report.outputs] == ["pairs.train.jsonl.gz", "pairs.validation.jsonl.gz"]
+    found = [check_file(path) for path in report.outputs]
+    assert tuple(one.rows for one in found) == report.rows
+    assert not any(one.counts for one in found)
+
+
 def test_another_seed_holds_out_others() -> None:
     """The seed decides; a share of one half halves."""
     ids = [f"{number:016x}" for number in range(1000)]

@@ -85,6 +85,27 @@ def test_error_ends_the_run(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_several_processes_count_and_refuse_alike(tmp_path: Path, workers: int) -> None:
+    """What was changed to fit is counted whoever paired it; an error of any process is that one line."""
+    padding = "p" * 60_000
+    rows = [
+        row
+        for task in range(200)
+        for row in asked(user(f"q{task}"), task=task)([said(padding, reasoning_content="Because.")], f"Words {task}.")
+    ]
+    source = write_rows(tmp_path / "r.jsonl", *rows)
+    for unfit in ("inline-reasoning", "error"):
+        settings = PairSettings(format="ms-swift", unfit=UnfitPolicy.parse(unfit), workers=workers)
+        if unfit == "error":
+            with pytest.raises(OutputError, match="unfit_reasoning"):
+                write_pairs([source], tmp_path / "p.jsonl", settings, True)
+        else:
+            assert dict(write_pairs([source], tmp_path / "p.jsonl", settings, True).adapted) == {
+                "inline_reasoning": 200
+            }
+
+
 def test_a_policy_that_does_not_help_skips(tmp_path: Path) -> None:
     """Tools in a format without tools: nothing makes them fit."""
     rows = asked(user("q"))(tool_turns(1, "Two, it says."), tool_turns(2, "Three, it says."))
