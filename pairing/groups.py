@@ -90,10 +90,6 @@ def groups_by_index(files: Sequence[Path], tally: ReadTally, memory: int = DEFAU
 def assemble(task_index: int | None, prompt_id: str, members: Iterable[Rollout]) -> Group:
     """The group of `members`, which come in reading order. Where two have the same rollout index the last complete
     one stands. Members without an index take the free ones, in order of appearance."""
-    members = list(members)
-    indices = [rollout.rollout_index for rollout in members]
-    if indices == list(range(len(indices))):
-        return Group(task_index, prompt_id, tuple(members), 0)
     numbered: dict[int, Rollout] = {}
     unnumbered: list[Rollout] = []
     duplicates = 0
@@ -130,12 +126,16 @@ def _task_of(rollout: Rollout) -> int:
     return -1 if task is None else task
 
 
-def _split(members: list[Rollout]) -> list[Group]:
+def _split(members: list[Rollout]) -> Sequence[Group]:
     """The groups of one task: one, unless its rows answer different prompts."""
-    first = members[0].prompt_id
-    if not [1 for rollout in members if rollout.prompt_id != first]:
-        return [assemble(members[0].row.task_index, first, members)]
+    first = members[0]
+    prompt_id, task_index = first.prompt_id, first.row.task_index
+    for index, rollout in enumerate(members):
+        if rollout.rollout_index != index or rollout.prompt_id != prompt_id:
+            break
+    else:
+        return (Group(task_index, prompt_id, tuple(members), 0),)  # as a sealed file has them
     by_prompt: dict[str, list[Rollout]] = {}
     for rollout in members:
         by_prompt.setdefault(rollout.prompt_id, []).append(rollout)
-    return [assemble(mine[0].row.task_index, prompt_id, mine) for prompt_id, mine in sorted(by_prompt.items())]
+    return [assemble(task_index, prompt_id, mine) for prompt_id, mine in sorted(by_prompt.items())]

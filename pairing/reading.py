@@ -116,9 +116,10 @@ def rollouts_of(path: Path, blocks: Iterable[Block], tally: ReadTally, ids: Prom
                 start, end = trimmed(data, start, end, number == 1 and offset == 0)
             if start < end:
                 tally.lines += 1
+                line = view[start:end]
                 try:
-                    line = view[start:end]
-                    rollout = make_rollout(decode_row(line, ascii_only), path, offset + start, line, ids)
+                    row = decode_row(line, ascii_only)
+                    rollout = make_rollout(row, path, offset + start, line, ids)
                 except BrokenLine as error:
                     tally.add_broken(path, number, error)
                 else:

@@ -106,7 +106,7 @@ def _rollout(row: PromptRow, rollout_index: int, params: dict[str, Any], rng: ra
 
 
 def _reply(text: str, seed: int, tokens: int) -> bytes:
-    message = {"role": "assistant", "content": text, "refusal": None, "tool_calls": []}
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "tool_calls": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop", "stop_reason": None}
     reply = {
         "id": f"chatcmpl-{seed:032x}",
