@@ -43,19 +43,31 @@ class Job:
 
 
 def jobs_of(tasks: Iterable[Task], samples: Callable[[], int]) -> Iterator[Job]:
-    """Consecutive tasks of one row with equal parameters, at most `samples()` to a job, in the order of the tasks."""
-    held: list[Task] = []
+    """Tasks of one row with equal parameters, at most `samples()` to a job, whose order they keep.
+
+    A row's tasks are consecutive, those of equal parameters need not be: a ladder of temperatures gives them in turn.
+    """
+    open_ones: list[list[Task]] = []
     for task in tasks:
-        if held and (len(held) >= samples() or not _alike(held[0], task)):
-            yield Job(tuple(held))
-            held = []
-        held.append(task)
-    if held:
-        yield Job(tuple(held))
+        if open_ones and open_ones[0][0].row is not task.row:
+            yield from _closed(open_ones)
+        at = next((at for at, held in enumerate(open_ones) if _alike(held[0], task)), len(open_ones))
+        if at == len(open_ones):
+            open_ones.append([])
+        open_ones[at].append(task)
+        if len(open_ones[at]) >= samples():
+            yield Job(tuple(open_ones.pop(at)))
+    yield from _closed(open_ones)
+
+
+def _closed(open_ones: list[list[Task]]) -> Iterator[Job]:
+    """What was kept for further tasks, of which there are none: the list is empty afterwards."""
+    while open_ones:
+        yield Job(tuple(open_ones.pop(0)))
 
 
 def _alike(task: Task, other: Task) -> bool:
-    return task.row is other.row and (task.params is other.params or task.params == other.params)
+    return task.params is other.params or task.params == other.params
 
 
 class Work:

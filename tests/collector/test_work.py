@@ -172,6 +172,16 @@ def test_tasks_are_bundled_by_row_and_by_parameters() -> None:
     assert [len(job.tasks) for job in jobs_of(ladder, lambda: 5)] == [2, 2, 1]
 
 
+def test_repeats_of_one_temperature_are_bundled_though_others_stand_between() -> None:
+    """A ladder counts its temperatures round: the repeats of each go together, and none goes with another row's."""
+    ladder = list(tasks(2, 5, lambda repeat: {"temperature": repeat % 2}))
+    bundles = [[task.key for task in job.tasks] for job in jobs_of(ladder, lambda: 2)]
+    assert bundles == [
+        [(0, 0), (0, 2)], [(0, 1), (0, 3)], [(0, 4)], [(1, 0), (1, 2)], [(1, 1), (1, 3)], [(1, 4)]
+    ]  # fmt: skip
+    assert [len(job.tasks) for job in jobs_of(ladder, lambda: 9)] == [3, 2, 3, 2]
+
+
 def test_the_size_of_a_bundle_may_change_on_the_way() -> None:
     """A server that turns out to give one sample is asked for one from then on."""
     size = 3
