@@ -134,11 +134,17 @@ def settings_differences(before: RunFile, after: RunFile) -> list[str]:
     forgiven = {"limit"} if _has_grown(was.get("limit"), is_now.get("limit")) else set()
     if was.get("model") is not None and was.get("model") == is_now.get("model"):
         forgiven.add("endpoint")
-    return [
-        f"{name}: {_change(_shown(was, name), _shown(is_now, name))}"
+    differing = {
+        name: (_shown(was, name), _shown(is_now, name))
         for name in sorted((was.keys() | is_now.keys()) - forgiven)
         if _shown(was, name) != _shown(is_now, name)
-    ]
+    }
+    return [f"{name}: {_change(*values)}" for name, values in differing.items() if not _is_told(name, differing)]
+
+
+def _is_told(name: str, differing: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether an object is empty on one side alone, and its members, each a difference of its own, say so."""
+    return set(differing[name]) == {_ABSENT, "{}"} and any(other.startswith(f"{name}.") for other in differing)
 
 
 def _has_grown(was: int | None, is_now: int | None) -> bool:

@@ -46,7 +46,7 @@ async def test_nothing_to_resume_is_a_fresh_start_that_says_so(paths: StreamPath
     [
         ({**IDENTITY, "model": "other"}, DIGEST, r'model: was "tiny", now "other"'),
         ({**IDENTITY, "params": {"temperature": 1.0}}, DIGEST, r"params\.temperature: was 0\.8, now 1\.0"),
-        ({**IDENTITY, "params": {}}, DIGEST, r"params: was not set, now {}; params\.temperature: was 0\.8, now not"),
+        ({**IDENTITY, "params": {}}, DIGEST, r"settings \(params\.temperature: was 0\.8, now not set\)"),
         ({**IDENTITY, "limit": 3}, DIGEST, r"limit: was not set, now 3"),
         (IDENTITY, "cd" * 32, rf'input sha256: was "{DIGEST}", now "{"cd" * 32}"'),
         ({**IDENTITY, "model": None}, "", r'input sha256: was .*; model: was "tiny", now null'),
