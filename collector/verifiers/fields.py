@@ -16,8 +16,9 @@ _SHOWN = 12
 _KINDS = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
 
 
-def find_field(row: PromptRow, name: str) -> Any:
-    """The row's value for `name`. Raises VerifierError, naming the field and the row's line, when it has none."""
+def find_field(row: PromptRow, name: str, instead: str = "") -> Any:
+    """The row's value for `name`. Raises VerifierError, naming the field and the row's line, when it has none, and
+    `instead`: what may be given to do without the field."""
     if row.fields.get(name) is not None:
         return row.fields[name]
     metadata = row.fields.get(METADATA)
@@ -27,7 +28,7 @@ def find_field(row: PromptRow, name: str) -> Any:
     listed = one_line(", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else ""))
     raise VerifierError(
         f"line {row.line}: the row has no field {name!r}, at the top or in {METADATA} (it has: {listed});"
-        " name another with field=",
+        f" {f'give {instead}, or ' if instead else ''}name another with field=",
         failure_class="missing_field",
     )
 

@@ -80,7 +80,7 @@ class JsonSchemaVerifier(PooledVerifier):
     def _row_schema(self, row: PromptRow) -> str:
         """The row's schema as JSON text: of its field, or else of its own request."""
         try:
-            value = _parsed(find_field(row, self._field))
+            value = _parsed(find_field(row, self._field, instead="schema=FILE"))
         except VerifierError:
             value = _requested_schema(row) if self._field == _FIELD else None
             if value is None:

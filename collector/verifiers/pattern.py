@@ -83,7 +83,7 @@ class RegexVerifier(BaseVerifier):
             raise VerifierSetupError(f"--verifier regex: pattern={pattern}: {one_line(str(error))}") from None
 
     def _compile_row(self, row: PromptRow) -> Any:
-        pattern = find_field(row, self._field)
+        pattern = find_field(row, self._field, instead="pattern=...")
         if not isinstance(pattern, str):
             raise bad_field(row, self._field, f"is {kind_of(pattern)}; a pattern is needed")
         try:

@@ -50,7 +50,7 @@ def test_a_wrong_pattern_is_said_at_start(spec: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "line 7: the row has no field 'pattern'"),
+        ({}, "verifier_metadata (it has: ); give pattern=..., or name another with field="),
         ({"pattern": "("}, "line 7: the field 'pattern' is no pattern: missing )"),
         ({"pattern": 3}, "line 7: the field 'pattern' is a number; a pattern is needed"),
     ],
