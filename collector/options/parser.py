@@ -45,7 +45,10 @@ def given_path(text: str) -> Path:
 
 def temperatures(text: str) -> tuple[float, ...]:
     """An argparse type: one number, or several with commas between them."""
-    return tuple(float(part) for part in text.split(","))
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number, or several with commas between: 0.6,0.8") from None
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def test_a_password_in_a_bad_url_is_not_shown() -> None:
         (["--config", ""], "--config: is empty"),
         (["--prompt-template", ""], "--prompt-template: is empty"),
         (["--num-repeats", "a:3"], "--num-repeats: a:3: a shell takes braces apart: write .* in quotes"),
-        (["--temperature", "0.6,hot"], "--temperature: invalid temperature value: '0.6,hot'"),
+        (["--temperature", "0.6,hot"], "--temperature: '0.6,hot': give a number, or several with commas between"),
         (["--temperature", "0.6,-1"], "--temperature -1.0: give a number from 0"),
         (["--temperature", "nan"], "--temperature nan: give a number"),
         (["--header", "Authorization=Bearer canary"], "--header authorization: a credential .* --header-env"),
