@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     if base_url is None:
         raise UsageError("no server: give --base-url URL; --agent-name NAME goes with --protocol agent")
     settings = settings_from(args, base_url=base_url, output=places.rollouts)
+    if settings.num_repeats < 2:
+        raise UsageError(f"--num-repeats {settings.num_repeats}: a pair needs two rollouts of a prompt: give 2 or more")
     if args.require_members and args.require_members > settings.num_repeats:
         raise UsageError(f"--require-complete {args.require_members}: --num-repeats {settings.num_repeats} gives fewer")
     if holds_pairs(places.pairs) and not (args.overwrite or args.resume):

@@ -36,6 +36,7 @@ def names(folder: Path) -> list[str]:
     ("words", "wanted"),
     [
         (["--min-gap", "nan"], "--min-gap nan: give a number, 0 or more"),
+        (["--num-repeats", "1"], "--num-repeats 1: a pair needs two rollouts of a prompt: give 2 or more"),
         (["--require-complete", "1"], "--require-complete 1: give 2 or more"),
         (["--require-complete", "8"], "--require-complete 8: --num-repeats 4 gives fewer"),
     ],
