@@ -50,7 +50,10 @@ def hints(report: PairReport) -> list[str]:
 
 def _no_rollouts(report: PairReport) -> str:
     if not report.lines:
-        return "The input is empty: give the file that was collected as --input."
+        return (
+            "The input is empty: give the file that was collected as --input. When it is that file, no rollout came of"
+            " the run: its failures file says why."
+        )
     reasons = _counts({"broken": report.broken} | dict(report.line_drops))
     return f"None of {report.lines:,} lines is a rollout ({reasons}): give the file that was collected as --input."
 
@@ -187,8 +190,8 @@ def _too_poor(report: PairReport, warmer: bool) -> Iterator[str]:
         return
     ways = [f"lower --temperature (0.6{_was(report)})"] if _may_cool(report) and not warmer else []
     ways.append("give easier prompts")
-    if report.reward_values > 2 and report.rewards.maximum > _LOW_REWARD:  # of 0 and 1 it would leave no rejected side
-        ways.append("pair only rollouts with reward >= 0.3")
+    if report.reward_values > 2 and report.rewards.maximum > _LOW_REWARD:  # of 0 and 1 every chosen one is above it
+        ways.append("give --min-chosen-reward 0.3")
     yield f"The mean reward is {report.rewards.mean:.2f}: {', or '.join(ways)}."
 
 
@@ -222,8 +225,11 @@ def _heat(report: PairReport) -> float | None:
 
 
 def _was(report: PairReport) -> str:
-    heat = _heat(report)
-    return "" if heat is None else f"; it was {heat:.2g}"
+    heats = report.temperatures
+    if not heats.count:
+        return ""
+    least, most = f"{heats.minimum:.2g}", f"{heats.maximum:.2g}"
+    return f"; it was {least}" if least == most else f"; it was {least} to {most}"
 
 
 def _counts(drops: Mapping[str, int]) -> str:

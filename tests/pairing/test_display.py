@@ -152,7 +152,16 @@ def test_poor_rewards_of_a_cool_run_do_not_ask_for_less(tmp_path: Path, temperat
     """Temperature is lowered from above 0.6 only."""
     rows = [our_row(task, n, 0.11 * n, f"t {n}") for task in range(5) for n in range(4)]
     (hint,) = hints(report_of(tmp_path, *at(temperature, *rows)))
-    assert hint == f"The mean reward is 0.17: {advice}, or pair only rollouts with reward >= 0.3."
+    assert hint == f"The mean reward is 0.17: {advice}, or give --min-chosen-reward 0.3."
+
+
+def test_a_ladder_of_temperatures_is_told_from_end_to_end(tmp_path: Path) -> None:
+    """Its mean is a temperature that nothing was sampled at."""
+    rows = [
+        row for task in range(5) for n in range(4) for row in at(0.6 + 0.2 * n, our_row(task, n, 0.11 * n, f"t {n}"))
+    ]
+    (hint,) = hints(report_of(tmp_path, *rows))
+    assert "lower --temperature (0.6; it was 0.6 to 1.2), or" in hint
 
 
 REWARDS = st.sampled_from([0.0, 0.05, 0.1, 0.2, 0.5, 1.0])
@@ -285,5 +294,7 @@ def test_unscored_and_lonely_rollouts_are_explained(tmp_path: Path) -> None:
     (lonely,) = hints(report_of(tmp_path, our_row(0, 0, 1.0), our_row(1, 0, 1.0)))
     assert lonely.startswith("2 of 2 prompts: fewer than 2 rollouts (too_few_rollouts): collect more repeats")
     empty = build_pairs(write_lines(tmp_path / "e.jsonl", []), tmp_path / "pairs.jsonl", overwrite=True)
-    assert hints(empty) == ["The input is empty: give the file that was collected as --input."]
+    (hint,) = hints(empty)
+    assert hint.startswith("The input is empty: give the file that was collected as --input. ")
+    assert hint.endswith("its failures file says why.")
     assert "pairs" in render_funnel(empty)
