@@ -22,7 +22,7 @@ def add_guard_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--where",
         metavar="EXPRESSION",
-        help="""only rollouts it holds for: 'reward >= 0.3 and finish_reason == "stop"'""",
+        help="""only rollouts it holds for: 'finish_reason == "stop" and level != "easy"'""",
     )
     group.add_argument(
         "--min-gap", type=float, default=0.15, metavar="X", help="smallest reward gap of a pair (default 0.15)"
