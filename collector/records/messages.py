@@ -3,15 +3,16 @@
 The rules, one for each kind of item:
 
     message              -> one message; parts that are all text join into one string, a refusal goes to `refusal`
-    reasoning            -> `reasoning_content` of the assistant message that follows; alone when none follows
+    reasoning            -> `reasoning_content` of the assistant message that follows; alone when none follows;
+                            encrypted reasoning to its `encrypted_reasoning`, a list
     function_call        -> `tool_calls` of an assistant message; neighbours share one, a text just before them too
-    ..._call_output      -> {"role": "tool", "tool_call_id": ..., "content": ...}
+    ..._call_output      -> {"role": "tool", "tool_call_id": ..., "content": ...}; without `output`, the rest as JSON
     a nested list        -> its items, in place
     anything else        -> `items` of an assistant message, the item as it came
 
 A Chat message keeps its own keys, those that are null apart. `content` is always there: a string, or a list of Chat
-content parts when one of them is no text. Item ids, statuses, log-probabilities, encrypted reasoning and token ids
-stay behind: they are in the row's `response`. Nothing raises on odd data.
+content parts when one of them is no text. Item ids, statuses, log-probabilities, token ids and annotations of text stay
+behind: they are in the row's `response`. Nothing raises on odd data.
 """
 
 from __future__ import annotations
@@ -30,24 +31,23 @@ _CALLS = frozenset({"function_call", "custom_tool_call"})
 _LEFT_BEHIND = frozenset(
     {"type", "id", "status", "prompt_token_ids", "generation_token_ids", "generation_log_probs", "reasoning"}
 )
+_OF_EVERY_RESULT = frozenset({"type", "id", "status", "call_id"})
 EMPTY_WHEN_UNUSED = ("tool_calls", "annotations")
 """Keys that servers write as an empty list on every message."""
 
 
 def messages_from_items(items: Iterable[Any]) -> list[Message]:
     """Chat messages from Responses items, Chat messages, or both mixed, by the rules above. Items stay as they are."""
-    thread = _Thread()
-    for item in _flat(items):
-        thread.add(item)
-    return thread.close()
+    return _converted(items, encrypted=True)
 
 
 def prompt_messages(prompt: list[Any] | str, instructions: str | None = None) -> list[Message]:
     """A prompt in Chat form: `input` of `responses_create_params`, or Chat `messages`, or a plain string as one user
-    message. Responses' `instructions` become a system message in front."""
+    message. Responses' `instructions` become a system message in front. Encrypted reasoning of earlier turns is left
+    out: it is no part of what a prompt asks (its id), and servers other than its own refuse it."""
     items: list[Any] = [{"role": "system", "content": instructions}] if instructions else []
     items.extend([{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt)
-    return messages_from_items(items)
+    return _converted(items, encrypted=False)
 
 
 def final_text(messages: Iterable[Message]) -> str:
@@ -59,18 +59,30 @@ def final_text(messages: Iterable[Message]) -> str:
     return _text_of(last.get("content")) or _as_text(last.get("refusal"))
 
 
+def _converted(items: Iterable[Any], *, encrypted: bool) -> list[Message]:
+    thread = _Thread(encrypted)
+    for item in _flat(items):
+        thread.add(item)
+    return thread.close()
+
+
 class _Thread:
     """The messages so far, and the reasoning that waits for the assistant message it belongs to."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_encrypted: bool) -> None:
+        self.with_encrypted = with_encrypted
         self.messages: list[Message] = []
         self.reasoning: list[str] = []
+        self.encrypted: list[str] = []
         self._growing: list[Any] = []
 
     def add(self, item: Any) -> None:
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "reasoning":
             self.reasoning.extend(_reasoning_texts(item))
+            encrypted = _as_text(item.get("encrypted_content"))
+            if encrypted and self.with_encrypted:
+                self.encrypted.append(encrypted)
         elif isinstance(kind, str) and kind in _CALLS:
             self._extend("tool_calls", _tool_call(item))
         elif isinstance(kind, str) and kind.endswith("_call_output"):
@@ -82,12 +94,16 @@ class _Thread:
 
     def close(self) -> list[Message]:
         """All messages; reasoning that nothing followed stands on an assistant message of its own."""
-        if self.reasoning:
+        if self._waits:
             self._append({"role": "assistant", "content": ""})
         return self.messages
 
+    @property
+    def _waits(self) -> bool:
+        return bool(self.reasoning or self.encrypted)
+
     def _append(self, message: Message) -> None:
-        if self.reasoning:
+        if self._waits:
             if message["role"] != "assistant":
                 self.messages.append({"role": "assistant", "content": ""})
                 self._take_reasoning(self.messages[-1])
@@ -99,7 +115,7 @@ class _Thread:
         """Put `value` into the list `key` of the last message, or of a new assistant message when reasoning or
         another turn lies between."""
         last = self.messages[-1] if self.messages else {}
-        if self.reasoning or last.get("role") != "assistant" or not isinstance(last.get(key, []), list):
+        if self._waits or last.get("role") != "assistant" or not isinstance(last.get(key, []), list):
             last = {"role": "assistant", "content": ""}
             self._append(last)
         held = last.get(key)
@@ -108,10 +124,14 @@ class _Thread:
         self._growing.append(value)
 
     def _take_reasoning(self, message: Message) -> None:
-        own = message.get("reasoning_content")
-        texts = [*self.reasoning, own] if isinstance(own, str) else self.reasoning
-        message["reasoning_content"] = "\n\n".join(texts)
-        self.reasoning = []
+        if self.reasoning:
+            own = message.get("reasoning_content")
+            texts = [*self.reasoning, own] if isinstance(own, str) else self.reasoning
+            message["reasoning_content"] = "\n\n".join(texts)
+        if self.encrypted:
+            held = message.get("encrypted_reasoning")
+            message["encrypted_reasoning"] = [*self.encrypted, *(held if isinstance(held, list) else ())]
+        self.reasoning, self.encrypted = [], []
 
 
 def _flat(items: Iterable[Any]) -> Iterator[Any]:
@@ -146,13 +166,13 @@ def _message(item: JsonObject) -> Message:
 
 
 def _name_reasoning(message: Message, reasoning: Any) -> None:
-    """`reasoning`, as newer servers call it, becomes `reasoning_content`; other shapes of it keep their name."""
+    """`reasoning`, as newer servers call it, becomes `reasoning_content`. What is no text, or another text than a
+    `reasoning_content` beside it, keeps its name."""
     if reasoning in (None, ""):
         return
-    if isinstance(reasoning, str):
-        message.setdefault("reasoning_content", reasoning)
-    else:
-        message["reasoning"] = reasoning
+    if isinstance(reasoning, str) and message.setdefault("reasoning_content", reasoning) == reasoning:
+        return
+    message["reasoning"] = reasoning
 
 
 def _content(content: Any) -> tuple[str | list[Any], str]:
@@ -211,14 +231,21 @@ def _reasoning_texts(item: JsonObject) -> Iterator[str]:
 
 def _tool_result(item: JsonObject) -> Message:
     call = {} if item.get("call_id") is None else {"tool_call_id": item["call_id"]}
-    return {"role": "tool", **call, "content": _result(item.get("output"))}
+    content, refusal = _result(item["output"]) if "output" in item else (_rest(item), "")
+    return {"role": "tool", **call, "content": content} | ({"refusal": refusal} if refusal else {})
 
 
-def _result(output: Any) -> str | list[Any]:
-    """A tool's result as Chat content; one that is neither text nor parts is written as JSON."""
+def _rest(item: JsonObject) -> str:
+    """What an output item without `output` says under other names, as JSON; "" for nothing."""
+    rest = {key: value for key, value in item.items() if key not in _OF_EVERY_RESULT and value is not None}
+    return _as_text(rest or None)
+
+
+def _result(output: Any) -> tuple[str | list[Any], str]:
+    """A tool's result as Chat content, and its refusals; one that is neither text nor parts is written as JSON."""
     if isinstance(output, list) and not all(isinstance(part, dict) and "type" in part for part in output):
-        return _as_text(output)
-    return _content(output)[0]
+        return _as_text(output), ""
+    return _content(output)
 
 
 def _text_of(content: Any) -> str:
