@@ -12,11 +12,12 @@ from typing import Any
 
 from collector.cli import EXIT_PARTIAL, print_line
 from collector.terminal import plain
-from pairing.groups import Group, iter_groups
+from pairing.groups import Group, NotInOrder, groups_in_order, iter_groups
 from pairing.messages import answer_text
 from pairing.options import pair_settings
 from pairing.outcomes import Outcome, Policy, pair_group
 from pairing.pairs import Pair
+from pairing.reading import ReadTally, input_files
 from pairing.rollouts import BrokenLine, Rollout
 from pairing.strategies.base import reward_of
 
@@ -90,7 +91,10 @@ def compare(args: argparse.Namespace) -> int:
     specs = list(dict.fromkeys(args.strategies or DEFAULT))
     policies = {spec: pair_settings(args, strategy=spec).policy() for spec in specs}
     reference = pair_settings(args, strategy="best_worst").policy()
-    columns = compared(iter_groups(args.input), policies, reference)
+    try:
+        columns = compared(groups_in_order(input_files(args.input), ReadTally()), policies, reference)
+    except NotInOrder:
+        columns = compared(iter_groups(args.input), policies, reference)
     if args.json:
         print_line(json.dumps([column.numbers() for column in columns]))
     else:

@@ -73,6 +73,15 @@ def test_the_table_has_a_line_for_each(source: str, capsys: pytest.CaptureFixtur
         make_strategy(spec)
 
 
+def test_the_order_of_the_lines_changes_nothing(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file in no order is read by its index, to the same table."""
+    lines = Path(source).read_text().splitlines(keepends=True)
+    (tmp_path / "back.jsonl").write_text("".join(lines[::-1]))
+    assert compared(capsys, "--input", str(tmp_path / "back.jsonl")) == compared(capsys, "--input", source)
+
+
 def test_the_guards_are_the_same_for_all(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     """And without any pair the exit code is 3."""
     words = ["--input", source, "--json", "--strategy", "adjacent", "--strategy", "best_worst"]
