@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from collector.cli import add_parsers
+from collector.cli import EXIT_PARTIAL, add_parsers, print_line
 from collector.errors import PairmillError, UsageError
 from collector.options import Parser, add_collect_options
 from collector.options.config_file import with_config
@@ -21,6 +21,7 @@ from collector.options.credentials import is_credential
 from collector.options.plus_args import translate
 from collector.terminal import plain
 from pairing.options import add_compare_options, add_explain_options, add_pair_options
+from pairing.stats.options import add_stats_options
 from pairing.streams import keep_writing, lost_output
 
 __all__ = ["main", "parse"]
@@ -88,6 +89,7 @@ def _parser() -> tuple[Parser, Mapping[str, Parser]]:
     _add_check(commands)
     _add_explain(commands)
     _add_compare(commands)
+    _add_stats(commands)
     return parser, commands.choices
 
 
@@ -146,6 +148,12 @@ def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
     compare.set_defaults(handler=_compare, parser=compare)
 
 
+def _add_stats(commands: argparse._SubParsersAction[Parser]) -> None:
+    stats = commands.add_parser("stats", help="the numbers of rollouts and their pairs, and what looks wrong")
+    add_stats_options(stats)
+    stats.set_defaults(handler=_stats, parser=stats)
+
+
 def _run(args: argparse.Namespace) -> int:
     from pairing.run import run
 
@@ -180,6 +188,18 @@ def _compare(args: argparse.Namespace) -> int:
     from pairing.compare import compare
 
     return compare(args)
+
+
+def _stats(args: argparse.Namespace) -> int:
+    from pairing.run import ended_by_signals
+    from pairing.stats.command import stats
+
+    with ended_by_signals():
+        answer = stats(args)
+    print_line(answer.text)
+    for line in answer.unmet:
+        sys.stderr.write(f"pairmill: {plain(line)}\n")
+    return EXIT_PARTIAL if answer.unmet else 0
 
 
 if __name__ == "__main__":
