@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from collector.errors import UsageError
+from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
 from collector.options import add_collect_options, given_path, positive_int, protocol_of, settings_from
-from collector.terminal import plain
+from collector.terminal import plain, print_line
 
 if TYPE_CHECKING:  # the run's own imports cost start-up time that --help should not pay
     from collector.collecting import CollectResult
@@ -27,13 +27,10 @@ __all__ = [
     "collect_watched",
     "endpoint_of",
     "finish_collecting",
-    "print_line",
     "resume_command",
     "show_dry_run",
 ]
 
-EXIT_PARTIAL = 3
-EXIT_INTERRUPTED = 130
 _USER = re.compile(r"//[^/\s]*@")  # greedy: a password may hold an @ itself
 _NO_SERVER = "http://127.0.0.1"
 
@@ -217,13 +214,6 @@ def _pace(result: CollectResult) -> str:
         return ", all of them there before" if result.resumed else ""
     pace = f"{result.seconds:.1f} s, {new / max(result.seconds, 1e-9):.0f}/s"
     return f" ({new} new in {pace})" if result.resumed else f" in {pace}"
-
-
-def print_line(text: str) -> None:
-    """Writes `text` and a line's end to stdout, without what draws on a terminal (a field of a verifier's may be named
-    so); what stdout's encoding lacks (a pipe may be ASCII) as escapes, as stderr does."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(plain(text, newlines=True).encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -18,6 +18,8 @@ RolloutError                  one attempt at one rollout failed; becomes a row o
 from __future__ import annotations
 
 __all__ = [
+    "EXIT_INTERRUPTED",
+    "EXIT_PARTIAL",
     "VERIFIER_CONNECT",
     "InputError",
     "OutputError",
@@ -32,6 +34,11 @@ __all__ = [
     "VerifierError",
     "VerifierSetupError",
 ]
+
+
+EXIT_PARTIAL = 3
+"""The exit code of a command that finished, but with failures, without a pair, or with something found wrong."""
+EXIT_INTERRUPTED = 130
 
 
 class PairmillError(Exception):

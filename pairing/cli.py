@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from collector.cli import EXIT_PARTIAL, add_parsers, print_line
-from collector.errors import PairmillError, UsageError
+from collector.cli import add_parsers
+from collector.errors import EXIT_PARTIAL, PairmillError, UsageError
 from collector.options import Parser, add_collect_options
 from collector.options.config_file import with_config
 from collector.options.credentials import is_credential
 from collector.options.plus_args import translate
-from collector.terminal import plain
+from collector.terminal import plain, print_line
 from pairing.options import add_compare_options, add_explain_options, add_pair_options
 from pairing.stats.options import add_stats_options
 from pairing.streams import keep_writing, lost_output

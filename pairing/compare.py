@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collector.cli import EXIT_PARTIAL, print_line
-from collector.terminal import plain
+from collector.errors import EXIT_PARTIAL
+from collector.terminal import plain, print_line
 from pairing.groups import Group, NotInOrder, groups_in_order, iter_groups
 from pairing.messages import answer_text
 from pairing.options import pair_settings

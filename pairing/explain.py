@@ -9,9 +9,8 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from collector.cli import print_line
 from collector.errors import InputError, UsageError
-from collector.terminal import plain
+from collector.terminal import plain, print_line
 from pairing.display import side_by_side
 from pairing.funnel import REASONS, SamplePair
 from pairing.groups import Group, iter_groups

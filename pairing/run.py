@@ -13,20 +13,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from collector.cli import (
-    EXIT_INTERRUPTED,
-    EXIT_PARTIAL,
-    collect_in_terminal,
-    collect_watched,
-    endpoint_of,
-    finish_collecting,
-    print_line,
-    show_dry_run,
-)
+from collector.cli import collect_in_terminal, collect_watched, endpoint_of, finish_collecting, show_dry_run
 from collector.embedded.tasks import prompt_rows
-from collector.errors import OutputError, UsageError
+from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, OutputError, UsageError
 from collector.options import protocol_of, settings_from
-from collector.terminal import plain
+from collector.terminal import plain, print_line
 from pairing.advice import hints
 from pairing.build import write_pairs
 from pairing.display import render_funnel, side_by_side
