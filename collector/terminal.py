@@ -1,4 +1,4 @@
-"""Text that came from a model or a server, made safe to print, and printed: no escape sequences, no control characters."""
+"""Text that came from a model or a server, made safe to print: no escape sequences, no control characters."""
 
 from __future__ import annotations
 
