@@ -83,7 +83,8 @@ REASONS: Mapping[str, str] = {
     "unfit_alternation": "the format needs turns that alternate",
     "unfit_system": "the format takes one system message, at the start",
     "unfit_template_text": "a side is a piece of chat templates' own text, which this trainer corrupts",
-    "last_turn": "only the last message of each side was kept (--unfit last-turn)",
+    "shared_turns": "turns that both sides share moved into the prompt (--trajectory whole leaves them)",
+    "last_turn": "only the last message of each side was kept (last-turn, of --unfit or --trajectory)",
     "inline_reasoning": "reasoning was put into the text (--unfit inline-reasoning)",
 }
 """What each reason means; the names are stable."""

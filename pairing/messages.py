@@ -29,8 +29,10 @@ __all__ = [
     "tools",
 ]
 
-_SAYS = ("content", "tool_calls", "items", "refusal", "function_call", "audio")
+_SAYS = ("content", "tool_calls", "items", "refusal", "function_call", "audio", "images")
 """What an answer can consist of. Reasoning alone is none: the model ran out before it spoke."""
+_WITH_IDS = ("tool_calls", "items")
+_IDS = ("id", "call_id")
 PLAINLY_SPEAKS = re.compile(
     rb'\[\s*\{"role":\s*"assistant",\s*"content":\s*"(?: |\\[nrt])*+(?:[!#-\[\]-~\xc3-\xe0\xe4-\xf4]|\\["\\])'
 ).match
@@ -189,7 +191,7 @@ def _is_text(part: Any) -> bool:
 
 def _essence(messages: list[Message]) -> list[Any]:
     return [
-        (m.get("role"), *(_trimmed(m.get(key)) for key in _SAYS if key != "tool_calls"), _calls(m.get("tool_calls")))
+        (m.get("role"), *(_without_ids(m.get(key)) if key in _WITH_IDS else _trimmed(m.get(key)) for key in _SAYS))
         for m in messages
     ]
 
@@ -198,10 +200,10 @@ def _trimmed(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _calls(calls: Any) -> Any:
+def _without_ids(calls: Any) -> Any:
     if not isinstance(calls, list):
         return calls
-    return [{k: v for k, v in call.items() if k != "id"} if isinstance(call, dict) else call for call in calls]
+    return [{k: v for k, v in call.items() if k not in _IDS} if isinstance(call, dict) else call for call in calls]
 
 
 def _plain(content: Any) -> str:

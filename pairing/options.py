@@ -52,6 +52,7 @@ _FORMATS = (
     "trl-standard",
     "verl",
 )
+_TRAJECTORIES = ("split", "whole", "last-turn")
 
 
 def add_pair_options(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +99,14 @@ def _add_policy_options(parser: argparse.ArgumentParser, group: argparse._Argume
         metavar="POLICY",
         help="a pair that the format cannot hold: skip (default; counted), error, last-turn, inline-reasoning;"
         " several with commas between",
+    )
+    group.add_argument(
+        "--trajectory",
+        choices=_TRAJECTORIES,
+        default="split",
+        metavar="HOW",
+        help="answers of several turns: split (default; turns that both sides share move into the prompt), whole,"
+        " last-turn",
     )
     group.add_argument("--pair-seed", type=int, default=0, metavar="N", help="for strategies that draw (default 0)")
     add_guard_options(parser)
@@ -153,6 +162,6 @@ def pair_settings(args: argparse.Namespace, strategy: str | None = None) -> Pair
         guards=guards_from(args),
         seed=args.pair_seed,
         format=args.format,
-        unfit=UnfitPolicy.parse(args.unfit),
+        unfit=UnfitPolicy.parse(args.unfit, args.trajectory),
         **written,
     )

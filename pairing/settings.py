@@ -37,7 +37,7 @@ class PairSettings:
     seed: int = 0
     """For strategies that draw."""
     unfit: UnfitPolicy = SKIP
-    """What becomes of a pair that the format cannot hold; for a format given by name."""
+    """What becomes of a pair that the format cannot hold, and of answers of several turns; for a format by name."""
     validation: float = 0.0
     """The share of prompts whose pairs go to a validation file of their own; 0 for one file of all."""
     card: bool = False

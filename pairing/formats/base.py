@@ -10,7 +10,10 @@ from typing import Any, ClassVar
 from pairing.formats.policy import SKIP, UnfitPolicy
 from pairing.pairs import Pair
 
-__all__ = ["Capabilities", "Format", "Unfit"]
+__all__ = ["ADAPTED", "Capabilities", "Format", "Unfit"]
+
+ADAPTED = "_adapted"
+"""A key of a record, never written: what a policy did to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,9 @@ class Capabilities:
     """The loader takes messages whose content is null. We never write them; `pairmill check` asks."""
     conversation: bool = True
     """The prompt may have several turns; otherwise it is one user message, with or without a system message."""
+    splits: bool = True
+    """Turns that both sides share can move into the prompt; not where a record is whole conversations, or bytes of the
+    row."""
 
 
 class Unfit(Exception):  # noqa: N818 - a reason to drop one pair, counted in the funnel

@@ -7,9 +7,10 @@ from dataclasses import replace
 from collector.records.rows import Message
 from pairing.formats.base import Capabilities, Unfit
 from pairing.formats.policy import UnfitPolicy
+from pairing.formats.trajectory import other_names, renamed, shared_turns
 from pairing.formats.turns import Sides
 
-__all__ = ["fitted", "one_text", "simple_prompt"]
+__all__ = ["fitted", "one_text", "simple_prompt", "split"]
 
 
 def fitted(sides: Sides, holds: Capabilities, policy: UnfitPolicy) -> Sides:
@@ -18,8 +19,7 @@ def fitted(sides: Sides, holds: Capabilities, policy: UnfitPolicy) -> Sides:
         raise Unfit("unfit_prompt_end")  # a prefill: trainers close it as a turn of its own
     if sides.tools and not holds.tools:
         raise Unfit("unfit_tools")
-    if not holds.several_messages and any(len(side) > 1 for side in sides.both):
-        sides = _one_message(sides, policy)
+    sides = _as_trajectory(sides, holds, policy)
     turns = [*sides.prompt, *sides.chosen, *sides.rejected]
     if not holds.tools and any(m["role"] == "tool" or "tool_calls" in m for m in turns):
         raise Unfit("unfit_tools")
@@ -49,30 +49,33 @@ def simple_prompt(sides: Sides) -> tuple[str, str]:
     return (sides.prompt[0]["content"] if len(roles) == 2 else ""), sides.prompt[-1]["content"]
 
 
-def _one_message(sides: Sides, policy: UnfitPolicy) -> Sides:
-    """What both sides begin with moves into the prompt; past that, the last message alone where the policy says so."""
-    shared = _shared(sides)
-    prompt = [*sides.prompt, *sides.chosen[:shared]]
-    chosen, rejected = sides.chosen[shared:], sides.rejected[shared:]
-    sides = replace(sides, prompt=prompt, chosen=chosen, rejected=rejected)
-    if len(chosen) == len(rejected) == 1:
+def _as_trajectory(sides: Sides, holds: Capabilities, policy: UnfitPolicy) -> Sides:
+    """The sides with as many turns as the policy says and the target takes. Single answers stay as they are."""
+    if all(len(side) == 1 for side in sides.both):
         return sides
-    if not policy.last_turn:
-        raise Unfit("unfit_several_messages")
-    if chosen[-1]["role"] != "assistant" or rejected[-1]["role"] != "assistant":
+    if holds.splits and policy.trajectory != "whole":
+        sides = split(sides)
+    if all(len(side) == 1 for side in sides.both):
+        return sides
+    if policy.trajectory != "last-turn":
+        if holds.several_messages:
+            return sides
+        if not policy.last_turn:
+            raise Unfit("unfit_several_messages")
+    if any(side[-1]["role"] != "assistant" for side in sides.both):
         raise Unfit("unfit_last_role")
-    return sides.with_turns(chosen[-1:], rejected[-1:], "last_turn")
+    return sides.with_turns(sides.chosen[-1:], sides.rejected[-1:], "last_turn")
 
 
-def _shared(sides: Sides) -> int:
-    """How many messages both sides begin with, up to one that is not the assistant's: a prompt ends there."""
-    ends = 0
-    for position, (one, other) in enumerate(zip(sides.chosen[:-1], sides.rejected[:-1], strict=False)):
-        if one != other:
-            break
-        if one["role"] != "assistant":
-            ends = position + 1
-    return ends
+def split(sides: Sides) -> Sides:
+    """The turns that both sides share moved into the prompt, with the chosen side's call ids."""
+    turns = shared_turns(sides.chosen, sides.rejected)
+    if not turns:
+        return sides
+    shared = sides.chosen[:turns]
+    rejected = renamed(sides.rejected[turns:], other_names(shared, sides.rejected[:turns]))
+    sides = replace(sides, prompt=[*sides.prompt, *shared])
+    return sides.with_turns(sides.chosen[turns:], rejected, "shared_turns")
 
 
 def _without_reasoning(sides: Sides, policy: UnfitPolicy) -> Sides:

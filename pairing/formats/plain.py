@@ -11,16 +11,13 @@ from typing import Any, ClassVar
 
 import orjson
 
-from pairing.formats.base import Format
+from pairing.formats.base import ADAPTED, Format
 from pairing.formats.fitting import fitted
 from pairing.formats.shapes import META, conformed, pruned, turn_columns
 from pairing.formats.turns import Sides, sides_of
 from pairing.pairs import Pair
 
 __all__ = ["PlainFormat"]
-
-_ADAPTED = "_adapted"
-"""A key of the record that is never written."""
 
 
 class PlainFormat(Format):
@@ -36,7 +33,7 @@ class PlainFormat(Format):
         if self.with_meta:
             record["meta"] = self.meta(pair, sides)
         if sides.adapted:
-            record[_ADAPTED] = sides.adapted
+            record[ADAPTED] = sides.adapted
         return record
 
     @abstractmethod
@@ -66,7 +63,7 @@ class PlainFormat(Format):
         return orjson.dumps(conformed(row, shape))
 
     def adapted(self, record: Any) -> tuple[str, ...]:
-        done: tuple[str, ...] = record.get(_ADAPTED, ())
+        done: tuple[str, ...] = record.get(ADAPTED, ())
         return done
 
     def shape(self, columns: frozenset[str]) -> dict[str, Any] | None:

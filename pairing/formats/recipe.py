@@ -31,6 +31,7 @@ class Recipe(Format):
         rectangular=False,
         loss="the reader decides",
         notes="prompt is a string or a list, as in the row; tool definitions stay in the rollouts file",
+        splits=False,
     )
 
     def record(self, pair: Pair) -> bytes:

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 import orjson
 
-from collector.records.tools import chat_tool
-from pairing.formats.base import Capabilities, Format, Unfit
+from pairing.formats.base import ADAPTED, Capabilities, Format
+from pairing.formats.fitting import fitted
 from pairing.formats.shapes import META, turns_shape
-from pairing.formats.turns import TEXT_KEYS, plain_turn
-from pairing.messages import answer, plain_answer, plain_prompt, prompt, tools
+from pairing.formats.turns import TEXT_KEYS, sides_of
+from pairing.messages import plain_answer, plain_prompt
 from pairing.pairs import Pair
 from pairing.rollouts import dumps, present, tools_raw
 
@@ -55,19 +55,21 @@ class Trl(Format):
 
     def whole(self, pair: Pair) -> dict[str, Any]:
         """The record of any pair."""
+        sides = fitted(sides_of(pair), self.capabilities, self.unfit)
         record: dict[str, Any] = {
-            "prompt": [plain_turn(m) for m in prompt(pair.chosen)],
-            "chosen": [plain_turn(m) for m in answer(pair.chosen)],
-            "rejected": [plain_turn(m) for m in answer(pair.rejected)],
+            "prompt": sides.prompt,
+            "chosen": sides.chosen,
+            "rejected": sides.rejected,
             "meta": pair.meta(),
         }
-        if not (record["chosen"] and record["rejected"]):
-            raise Unfit("unfit_no_message")
-        if not record["prompt"] or record["prompt"][-1]["role"] == "assistant":
-            raise Unfit("unfit_prompt_end")  # a prefill: TRL closes it as a turn of its own
-        if offered := tools(pair.chosen):
-            record["tools"] = dumps([chat_tool(tool) for tool in offered]).decode()
+        if sides.tools:
+            record["tools"] = dumps(sides.tools).decode()
+        if sides.adapted:
+            record[ADAPTED] = sides.adapted
         return record
+
+    def adapted(self, record: Mapping[str, Any] | bytes) -> tuple[str, ...]:
+        return () if isinstance(record, bytes) else record.get(ADAPTED, ())
 
     def columns(self, record: Mapping[str, Any] | bytes) -> frozenset[str]:
         if isinstance(record, bytes):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pairing.formats.base import Capabilities, Unfit
+from pairing.formats.base import ADAPTED, Capabilities, Unfit
 from pairing.formats.fitting import fitted, one_text, simple_prompt
 from pairing.formats.plain import PlainFormat
 from pairing.formats.shapes import META, TURNS
@@ -61,6 +61,7 @@ class TrlImplicit(PlainFormat):
         rectangular=True,
         loss="the score of the whole conversation",
         null_content=True,
+        splits=False,
     )
     fillers = {"tools": "[]"}  # noqa: RUF012 - ClassVar of the base
 
@@ -100,7 +101,7 @@ class TrlKto(PlainFormat):
             | {"meta": self._meta_of(pair, "chosen" if label else "rejected")}
             for side, label in ((sides.chosen, True), (sides.rejected, False))
         ]
-        return {"rows": rows}
+        return {"rows": rows, ADAPTED: sides.adapted}
 
     def rows(self, record: Any) -> Sequence[Any]:
         rows: list[Any] = record["rows"]

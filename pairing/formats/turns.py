@@ -20,7 +20,12 @@ __all__ = ["TEXT_KEYS", "Sides", "plain_turn", "sides_of"]
 
 TEXT_KEYS = ("tool_call_id", "name", "reasoning_content")
 """Keys of a message besides its content that hold text."""
-_CANNOT_HOLD = {"items": "unfit_items", "function_call": "unfit_tool_call", "audio": "unfit_content_parts"}
+_CANNOT_HOLD = {
+    "items": "unfit_items",
+    "function_call": "unfit_tool_call",
+    "audio": "unfit_content_parts",
+    "images": "unfit_content_parts",
+}
 
 
 @dataclass(frozen=True, slots=True)

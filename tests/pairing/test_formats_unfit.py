@@ -45,11 +45,11 @@ def test_last_turn_keeps_the_last_message(tmp_path: Path) -> None:
 
 
 def test_what_both_sides_share_moves_into_the_prompt(tmp_path: Path) -> None:
-    """Nothing is lost by that, so that no policy is needed."""
+    """Nothing is lost by that, so that no policy is needed; it is counted all the same."""
     (row,), report = pairs(tmp_path, SHARED, "axolotl")
     assert [message["content"] for message in row["messages"]] == ["q", "A.", "B?"]
     assert (row["chosen"]["content"], row["rejected"]["content"]) == ("Well, two.", "Well, three.")
-    assert dict(report.adapted) == {}
+    assert dict(report.adapted) == {"shared_turns": 1}
 
 
 def test_reasoning_goes_into_the_text(tmp_path: Path) -> None:
