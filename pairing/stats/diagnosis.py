@@ -21,7 +21,7 @@ _UNIQUE_AT = ((0.2, 0.3, 0.5), (0.5, 0.6, 0.8), (0.9, 0.85, 0.95))
 _ENOUGH_PAIRS = 20
 _TOLD = 0.1
 """Reasons that took a tenth of the prompts are named."""
-_WARM = 0.8
+_GOOD_YIELD, _WARM = 0.6, 0.8
 
 
 class Check(NamedTuple):
@@ -41,7 +41,7 @@ def checks(report: StatsReport) -> list[Check]:
     return [
         *_yield(report.funnel, figures),
         *_gap(report, figures),
-        *_unique(report),
+        *_unique(report, figures),
         *_useless(report, figures),
         *_length(report),
         *_cut(report.funnel, figures),
@@ -70,7 +70,7 @@ def _yield(funnel: PairReport, figures: Figures) -> Iterator[Check]:
         for reason, count in worst
         if count >= funnel.groups * _TOLD
     ]
-    yield Check("prompts with a pair", f"{value:.1%}", "60-80%", _verdict(value, 0.6, 1), tuple(notes))
+    yield Check("prompts with a pair", f"{value:.1%}", "60-80%", _verdict(value, _GOOD_YIELD, 1), tuple(notes))
 
 
 def _gap(report: StatsReport, figures: Figures) -> Iterator[Check]:
@@ -88,7 +88,7 @@ def _gap(report: StatsReport, figures: Figures) -> Iterator[Check]:
     )
 
 
-def _unique(report: StatsReport) -> Iterator[Check]:
+def _unique(report: StatsReport, figures: Figures) -> Iterator[Check]:
     variety, heats = report.numbers.variety, report.funnel.temperatures
     if not (variety.unique.count and heats.count):
         return
@@ -97,7 +97,8 @@ def _unique(report: StatsReport) -> Iterator[Check]:
     notes = []
     if value < low:
         notes.append(f"{variety.answers.mean:.3g} answers a prompt; last lines: {variety.last_lines.mean:.0%} unique")
-        notes.append(_warmer(report.funnel))
+        if figures.pair_yield is not None and figures.pair_yield < _GOOD_YIELD:
+            notes.append(_warmer(report.funnel))
     usual = f"{low:.0%}-{high:.0%}".replace("%-", "-")
     yield Check(f"unique answers (T {heats.mean:.2g})", f"{value:.0%}", usual, _verdict(value, low, 1), tuple(notes))
 
@@ -105,7 +106,7 @@ def _unique(report: StatsReport) -> Iterator[Check]:
 def _warmer(funnel: PairReport) -> str:
     """What raises variety; never more heat where it is hot already, or where the hints ask for less."""
     if any("lower --temperature" in hint for hint in hints(funnel)) or funnel.temperatures.mean >= _WARM:
-        return "more --num-repeats give pairs all the same"
+        return "more --num-repeats give pairs even so"
     return "raise --temperature (0.8)"
 
 
@@ -138,7 +139,7 @@ def _length(report: StatsReport) -> Iterator[Check]:
         ways = [f"give {bound}"] + (["--strategy length_matched"] if strategy != "length_matched" else [])
         taught = "long" if verdict == "high" else "short"
         notes = (f"{longer}; {means}", f"a trainer learns to be {taught}: {' or '.join(ways)}")
-    yield Check("chosen longer", f"{preference:.1%}", "40-60%", verdict, notes)
+    yield Check("chosen longer (unequal)", f"{preference:.1%}", "40-60%", verdict, notes)
     correlation = lengths.correlation
     if correlation is not None:
         verdict = _verdict(correlation, -0.3, 0.3)

@@ -76,17 +76,30 @@ def prompt_files(
     is an input, is given twice, or cannot be written."""
     taken = {path.resolve() for path in inputs}
     for flag, path in places.items():
-        if path is None:
-            continue
-        if path.resolve() in taken:
-            raise OutputError(f"{flag} {path} is an input, or given twice: give another path")
-        taken.add(path.resolve())
-        if path.exists() and not path.is_file():
-            raise OutputError(f"{flag} {path} is no regular file: give another path")
-        if path.exists() and path.stat().st_size and not overwrite:
-            raise OutputError(f"{flag} {path} exists already: give --overwrite to replace it, or another path")
+        if path is not None:
+            with _told(flag, path):
+                _check(flag, path, taken, overwrite)
     with ExitStack() as stack:
         yield [None if path is None else stack.enter_context(_replaced(flag, path)) for flag, path in places.items()]
+
+
+def _check(flag: str, path: Path, taken: set[Path], overwrite: bool) -> None:
+    place = path.resolve()
+    if place in taken:
+        raise OutputError(f"{flag} {path} is an input, or given twice: give another path")
+    taken.add(place)
+    if place.exists() and not place.is_file():
+        raise OutputError(f"{flag} {path} is no regular file: give another path")
+    if place.exists() and place.stat().st_size and not overwrite:
+        raise OutputError(f"{flag} {path} exists already: give --overwrite to replace it, or another path")
+
+
+@contextmanager
+def _told(flag: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{flag} {path}: cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -94,13 +107,15 @@ def _replaced(flag: str, path: Path) -> Iterator[BinaryIO]:
     place = path.resolve()  # a link stays, and what it points to is written
     draft = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     try:
-        with draft.open("xb") as file:
+        with _told(flag, path):
+            file = draft.open("xb")
+        with file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(place)
-    except OSError as error:
-        raise OutputError(f"{flag} {path}: cannot be written: {error.strerror or error}") from error
+            with _told(flag, path):
+                file.flush()
+                os.fsync(file.fileno())
+        with _told(flag, path):
+            draft.replace(place)
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ OTHERS = "(others)"
 _NAMES_KEPT = 64
 _NAME = 60
 _MOST_TOKENS = 2**53
+_MOST_SAMPLES = 10_000
+"""Of one request, as the collector has it."""
 _IN, _OUT = ("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens")
 
 
@@ -47,7 +49,8 @@ class Usage:
         """Rollouts whose rows tell their tokens."""
         self.finish_reasons: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
-        self._tokens = [Fraction(), Fraction()]
+        self._sums: dict[int, list[int]] = {}
+        """Input and output tokens by how many rollouts share each count: whole numbers, exact in any order."""
 
     def add(self, rollout: Rollout) -> None:
         row = _row(rollout)
@@ -61,21 +64,26 @@ class Usage:
         tokens = _tokens(row)
         if tokens is not None:
             self.known += 1
-            for side, value in enumerate(tokens):
-                self._tokens[side] += value
+            asked, said, samples = tokens
+            sums = self._sums.setdefault(samples, [0, 0])
+            sums[0] += asked
+            sums[1] += said
 
     @property
     def input_tokens(self) -> int | None:
-        return round(self._tokens[0]) if self.known else None
+        return round(self._total(0)) if self.known else None
 
     @property
     def output_tokens(self) -> int | None:
-        return round(self._tokens[1]) if self.known else None
+        return round(self._total(1)) if self.known else None
 
     def per_million(self, pairs: int) -> float | None:
         """Pairs for a million output tokens, rollouts that do not tell theirs taken to be as long as the others."""
-        spent = self._tokens[1]
+        spent = self._total(1)
         return float(pairs * 10**6 * self.known / (spent * self.rollouts)) if spent else None
+
+    def _total(self, side: int) -> Fraction:
+        return sum((Fraction(sums[side], samples) for samples, sums in self._sums.items()), Fraction())
 
 
 def _row(rollout: Rollout) -> _Row:
@@ -92,17 +100,18 @@ def _row(rollout: Rollout) -> _Row:
     return _Row(found.get("usage"), found.get("shared_usage"), found.get("flags"), answer)
 
 
-def _tokens(row: _Row) -> tuple[Fraction, Fraction] | None:
-    """Of the row itself; else its share of what its request's samples took together; else of the reply as it came."""
+def _tokens(row: _Row) -> tuple[int, int, int] | None:
+    """Input and output tokens, and how many rollouts share them: the row's own; else what the samples of its request
+    took together; else those of the reply as it came."""
     own = _pair(row.usage)
     if own is not None:
-        return Fraction(own[0]), Fraction(own[1])
-    shared, samples = _pair(row.shared_usage), 1
+        return *own, 1
+    shared = _pair(row.shared_usage)
     if shared is not None:
         samples = _whole(row.shared_usage.get("samples")) or 1
-        return Fraction(shared[0], samples), Fraction(shared[1], samples)
+        return *shared, min(samples, _MOST_SAMPLES)
     reply = None if row.response is None else _pair(row.response.usage)
-    return None if reply is None else (Fraction(reply[0]), Fraction(reply[1]))
+    return None if reply is None else (*reply, 1)
 
 
 def _pair(usage: Any) -> tuple[int, int] | None:

@@ -138,6 +138,7 @@ def test_a_list_replaces_nothing_unasked(rollouts: Path, tmp_path: Path, capsys:
         ["--write-saturated", tmp_path / "one", "--write-hopeless", tmp_path / "one"],
         ["--write-saturated", tmp_path],
         ["--write-saturated", tmp_path / "no" / "folder"],
+        ["--write-saturated", tmp_path / ("n" * 300)],
     ]
     for words in refused:
         assert stats("--input", rollouts, *words) == 1
