@@ -6,7 +6,7 @@ business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collector.records.rows import Message
@@ -24,14 +24,17 @@ def shared_turns(chosen: Sequence[Message], rejected: Sequence[Message]) -> int:
     after it belongs to a call before it. Calls that differ in their ids alone are the same, and so are their results.
     """
     names: dict[str, str] = {}
-    waiting: dict[str, str] = {}
+    waiting: dict[str, str] = {}  # calls that have no result yet, by both sides' ids
     last_results = [_last_results(side) for side in (chosen, rejected)]
     turns = 0
     for place, (one, other) in enumerate(zip(chosen[:-1], rejected[:-1], strict=False)):
         if not _same(one, other, names):
             break
-        _follow_calls(one, other, waiting)
-        names |= _call_ids(one, other)
+        if "tool_calls" in one:
+            names |= _call_ids(one, other)
+            waiting.update(zip(_ids(one), _ids(other), strict=True))
+        elif one["role"] == "tool":
+            waiting.pop(one.get("tool_call_id", ""), None)
         follow = (chosen[place + 1]["role"], rejected[place + 1]["role"])
         if one["role"] in _ENDS and follow == ("assistant", "assistant") and not _awaited(waiting, last_results, place):
             turns = place + 1
@@ -40,13 +43,16 @@ def shared_turns(chosen: Sequence[Message], rejected: Sequence[Message]) -> int:
 
 def other_names(chosen: Sequence[Message], rejected: Sequence[Message]) -> dict[str, str]:
     """The chosen side's call id for each of the rejected side's, of turns that are shared. An id of the chosen side
-    that means another call on the rejected one gets an id that is free there, so that no two calls come to share one.
+    that means another call on the rejected one gets an id that is free there, so that calls with ids of their own keep
+    them apart.
     """
     names: dict[str, str] = {}
-    for one, other in zip(chosen, rejected, strict=False):
-        names |= _call_ids(one, other)
-    freed = [name for name in names if name not in names.values()]
-    taken = [name for name in dict.fromkeys(names.values()) if name not in names]
+    for one, other in zip(chosen, rejected, strict=True):
+        if "tool_calls" in one:
+            names |= _call_ids(one, other)
+    standing = dict.fromkeys(names.values())
+    freed = [name for name in names if name not in standing]
+    taken = [name for name in standing if name not in names]
     names |= dict(zip(taken, freed, strict=False))
     return {old: new for old, new in names.items() if old != new}
 
@@ -57,32 +63,31 @@ def renamed(messages: Sequence[Message], names: Mapping[str, str]) -> list[Messa
 
 
 def _same(one: Message, other: Message, names: Mapping[str, str]) -> bool:
-    mine, theirs = (message.get("tool_call_id") for message in (one, other))
-    return mine == (names.get(theirs, theirs) if theirs else theirs) and _without_ids(one) == _without_ids(other)
+    if one.keys() != other.keys():
+        return False
+    for key, mine in one.items():
+        theirs = other[key]
+        if key == "tool_call_id":
+            theirs = names.get(theirs, theirs)
+        elif key == "tool_calls":
+            mine, theirs = _functions(mine), _functions(theirs)
+        if mine != theirs:
+            return False
+    return True
 
 
-def _without_ids(message: Message) -> Message:
-    said = {key: value for key, value in message.items() if key != "tool_call_id"}
-    if calls := said.get("tool_calls"):
-        said["tool_calls"] = [{key: value for key, value in call.items() if key != "id"} for call in calls]
-    return said
+def _functions(calls: Sequence[Any]) -> list[Any]:
+    """What is called with what: a plain turn's calls without their ids."""
+    return [call["function"] for call in calls]
 
 
 def _call_ids(one: Message, other: Message) -> dict[str, str]:
     """The ids of two turns' calls, the other's to the one's; calls without an id are left out."""
-    pairs = zip(_ids(one), _ids(other), strict=False)
-    return {theirs: mine for mine, theirs in pairs if mine and theirs}
+    return {theirs: mine for mine, theirs in zip(_ids(one), _ids(other), strict=True) if mine and theirs}
 
 
-def _ids(message: Message) -> Iterator[Any]:
-    return (call["id"] for call in message.get("tool_calls", ()))
-
-
-def _follow_calls(one: Message, other: Message, waiting: dict[str, str]) -> None:
-    """Keeps in `waiting` the calls that have no result yet, by both sides' ids."""
-    waiting.update(zip(_ids(one), _ids(other), strict=False))
-    if one["role"] == "tool":
-        waiting.pop(one.get("tool_call_id", ""), None)
+def _ids(message: Message) -> list[Any]:
+    return [call["id"] for call in message["tool_calls"]]
 
 
 def _last_results(side: Sequence[Message]) -> dict[str, int]:
