@@ -43,9 +43,11 @@ class Histogram:
             return
         value += 0.0  # -0.0 becomes 0.0
         self.count += 1
+        beyond = not self.minimum <= value <= self.maximum
         self.minimum, self.maximum = min(self.minimum, value), max(self.maximum, value)
         if self._values is None:
-            self._widen()
+            if beyond:
+                self._widen()
             cell = _cell(value, self._exponent)
             self._cells[cell] = self._cells.get(cell, 0) + 1
             return
@@ -97,9 +99,7 @@ class Histogram:
 
     def _widen(self) -> None:
         """Join cells until least and greatest fit again."""
-        before, shift = self._exponent, 0
-        while not _fits(self.minimum, self.maximum, before + shift):
-            shift += 1
+        shift = _narrowest(self.minimum, self.maximum) - self._exponent
         if shift:
             cells, self._cells = self._cells, {}
             self._exponent += shift

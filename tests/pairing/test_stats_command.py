@@ -128,6 +128,16 @@ def test_lists_of_prompts_are_written(rollouts: Path, tmp_path: Path, capsys: py
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_a_second_pass_lists_no_prompt_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first prompts came in order and were listed already when a late row makes the work start anew."""
+    late = write_rows(tmp_path / "late.jsonl", *rows()[:6], rows()[7], rows()[0], rows()[6])
+    listed = tmp_path / "saturated.jsonl"
+    assert stats("--input", late, "--json", "--write-saturated", listed) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["saturated"]["count"], len(found["saturated"]["first"]), len(read_rows(listed))) == (1, 1, 1)
+    assert (found["hopeless"]["count"], len(found["hopeless"]["first"])) == (1, 1)
+
+
 def test_a_list_replaces_nothing_unasked(rollouts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that is there, an input, one name for both: refused before anything is read. --overwrite replaces."""
     kept = tmp_path / "kept.jsonl"

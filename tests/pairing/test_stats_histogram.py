@@ -82,6 +82,15 @@ def test_order_changes_nothing_in_cells_either(seed: int, scale: float, far: boo
     assert abs(middle - sorted(values)[len(values) // 2]) <= (max(values) - min(values)) / 1000
 
 
+def test_what_is_too_small_for_its_cell_keeps_its_side() -> None:
+    """Thousands of values just under 0 and one of 1e300: under 0 they stay, whichever came first."""
+    values = [-(n + 1) * 1e-310 for n in range(5000)] + [1e300]
+    one, other = histogram(values), histogram(values[::-1])
+    assert list(one.items()) == list(other.items())
+    assert one.quantile(0.5) is not None
+    assert [count for value, count in one.items() if value < 0] == [5000]
+
+
 def test_bars_grow_with_their_counts_and_fit() -> None:
     """In 60 columns: the longest bar fills its room, half of it is half as long, nothing is no bar, little is one."""
     bars = [Bar(0, 1, 1000), Bar(1, 2, 500), Bar(2, 3, 0), Bar(3, 4, 1)]

@@ -111,7 +111,7 @@ def test_costly_numbers_are_sampled() -> None:
 
 def test_saturated_and_hopeless_by_hand(tmp_path: Path) -> None:
     """A prompt is saturated when all its rewards are successes, a single one tells nothing; 0.9999999999999999, a sum
-    of weights, is 1. An empty answer was judged: it counts."""
+    of weights, is 1, and 1e-17 is 0. An empty answer was judged: it counts."""
     found = of_rows(
         tmp_path,
         *(our_row(0, n, reward) for n, reward in enumerate([1.0, 0.9999999999999999])),
@@ -119,13 +119,13 @@ def test_saturated_and_hopeless_by_hand(tmp_path: Path) -> None:
         *(our_row(2, n, reward) for n, reward in enumerate([0, 1])),
         *(our_row(3, n, 0.5) for n in range(2)),
         our_row(4, 0, 1.0),
-        *(our_row(5, n, -1) for n in range(2)),
+        *(our_row(5, n, reward) for n, reward in enumerate([-1, 1e-17])),
     )
     numbers, figures = found.numbers, Figures.of(found)
-    assert (numbers.judged, numbers.all_same) == (5, 3)
+    assert (numbers.judged, numbers.all_same) == (5, 2)
     assert [each.task_index for each in numbers.saturated.first] == [0]
     assert [each.task_index for each in numbers.hopeless.first] == [1, 5]
-    assert (figures.saturated, figures.hopeless, figures.all_same) == (0.2, 0.4, 0.6)
+    assert (figures.saturated, figures.hopeless, figures.all_same) == (0.2, 0.4, 0.4)
 
 
 def test_success_and_failure_are_what_was_asked(tmp_path: Path) -> None:
