@@ -1,5 +1,4 @@
-"""`pairmill`: both stages under one command. `run` collects and pairs; `collect`, `pair`, `check` and `serve` do one
-thing each.
+"""`pairmill`: both stages under one command. `run` collects and pairs; the other commands do one thing each.
 
 Exit codes: 0 done, 1 error, 2 usage, 3 finished but with failures or without a pair, 130 interrupted.
 """

@@ -11,7 +11,14 @@ from pairing.guard_options import add_guard_options, guards_from
 if TYPE_CHECKING:
     from pairing.settings import PairSettings
 
-__all__ = ["add_compare_options", "add_explain_options", "add_pair_options", "pair_settings"]
+__all__ = [
+    "add_compare_options",
+    "add_explain_options",
+    "add_pair_options",
+    "add_policy_options",
+    "add_strategy",
+    "pair_settings",
+]
 
 # The names are those of the registries, written out so that --help need not import them; a test holds them equal.
 
@@ -58,8 +65,8 @@ _TRAJECTORIES = ("split", "whole", "last-turn")
 def add_pair_options(parser: argparse.ArgumentParser) -> None:
     """Every flag that `pairmill pair` and `pairmill run` share."""
     group = parser.add_argument_group("pairing")
-    _add_strategy(group)
-    _add_policy_options(parser, group)
+    add_strategy(group)
+    add_policy_options(parser, group)
     group.add_argument(
         "--validation",
         type=float,
@@ -84,7 +91,7 @@ def add_pair_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_policy_options(parser: argparse.ArgumentParser, group: argparse._ArgumentGroup) -> None:
+def add_policy_options(parser: argparse.ArgumentParser, group: argparse._ArgumentGroup) -> None:
     """How groups become pairs, but for the strategy; the commands that write none have these too."""
     group.add_argument(
         "--format",
@@ -112,7 +119,7 @@ def _add_policy_options(parser: argparse.ArgumentParser, group: argparse._Argume
     add_guard_options(parser)
 
 
-def _add_strategy(group: argparse._ArgumentGroup) -> None:
+def add_strategy(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--strategy",
         default="best_worst",
@@ -128,8 +135,8 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", type=int, metavar="N", help="the task index, in its place")
     parser.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
     group = parser.add_argument_group("pairing")
-    _add_strategy(group)
-    _add_policy_options(parser, group)
+    add_strategy(group)
+    add_policy_options(parser, group)
 
 
 def add_compare_options(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +151,7 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="one to compare; several times (default: a set of seven)",
     )
-    _add_policy_options(parser, group)
+    add_policy_options(parser, group)
 
 
 def pair_settings(args: argparse.Namespace, strategy: str | None = None) -> PairSettings:

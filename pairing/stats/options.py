@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pairing.options import _add_policy_options, _add_strategy
+from pairing.options import add_policy_options, add_strategy
 
 __all__ = ["add_stats_options"]
 
@@ -44,5 +44,5 @@ def add_stats_options(parser: argparse.ArgumentParser) -> None:
         kind = "at least" if flag.startswith("--min") else "at most"
         group.add_argument(flag, type=float, metavar=metavar, help=f"{kind} this: {what}")
     pairing = parser.add_argument_group("pairing")
-    _add_strategy(pairing)
-    _add_policy_options(parser, pairing)
+    add_strategy(pairing)
+    add_policy_options(parser, pairing)
