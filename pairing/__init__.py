@@ -11,26 +11,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pairing.advice import hints
     from pairing.build import build_pairs
-    from pairing.display import render_funnel, side_by_side
-    from pairing.funnel import PairReport, SamplePair
-    from pairing.groups import Group, iter_groups
     from pairing.guards import Guards
     from pairing.pairs import Pair
-    from pairing.rollouts import Rollout
+    from pairing.reading.groups import Group, iter_groups
+    from pairing.reading.rollouts import Rollout
+    from pairing.reports.advice import hints
+    from pairing.reports.display import render_funnel, side_by_side
+    from pairing.reports.funnel import PairReport, SamplePair
     from pairing.settings import PairSettings
     from pairing.strategies import BestWorst
 
 _HOMES = {
-    "pairing.advice": ("hints",),
+    "pairing.reports.advice": ("hints",),
     "pairing.build": ("build_pairs",),
-    "pairing.display": ("render_funnel", "side_by_side"),
-    "pairing.funnel": ("PairReport", "SamplePair"),
-    "pairing.groups": ("Group", "iter_groups"),
+    "pairing.reports.display": ("render_funnel", "side_by_side"),
+    "pairing.reports.funnel": ("PairReport", "SamplePair"),
+    "pairing.reading.groups": ("Group", "iter_groups"),
     "pairing.guards": ("Guards",),
     "pairing.pairs": ("Pair",),
-    "pairing.rollouts": ("Rollout",),
+    "pairing.reading.rollouts": ("Rollout",),
     "pairing.settings": ("PairSettings",),
     "pairing.strategies": ("BestWorst",),
 }

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from collector.errors import OutputError
-from pairing.companions import Companions
 from pairing.formats import Format
-from pairing.funnel import REASONS, PairReport, Tally
-from pairing.groups import Group, NotInOrder, groups_by_index, groups_in_order
 from pairing.guards import Guards
 from pairing.outcomes import Outcome, Policy, pair_group
-from pairing.reading import input_files
+from pairing.output.companions import Companions
+from pairing.output.split import SplitWriter
+from pairing.output.writer import PairWriter
+from pairing.reading.files import input_files
+from pairing.reading.groups import Group, NotInOrder, groups_by_index, groups_in_order
+from pairing.reports.funnel import REASONS, PairReport, Tally
 from pairing.settings import MEBIBYTE, PairSettings
-from pairing.split import SplitWriter
 from pairing.strategies import BestWorst, Strategy
 from pairing.workers import Sink, can_share, pair_in_workers
-from pairing.writer import PairWriter
 
 __all__ = ["build_pairs", "write_pairs"]
 

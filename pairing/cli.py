@@ -19,7 +19,7 @@ from collector.options.config_file import with_config
 from collector.options.credentials import is_credential
 from collector.options.plus_args import translate
 from collector.terminal import plain, print_line
-from pairing.options import add_compare_options, add_explain_options, add_pair_options
+from pairing.options.flags import add_compare_options, add_explain_options, add_pair_options
 from pairing.stats.options import add_stats_options
 from pairing.streams import keep_writing, lost_output
 
@@ -178,13 +178,13 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    from pairing.explain import explain
+    from pairing.reports.explain import explain
 
     return explain(args)
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from pairing.compare import compare
+    from pairing.reports.compare import compare
 
     return compare(args)
 

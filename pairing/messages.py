@@ -14,7 +14,7 @@ import orjson
 
 from collector.records.messages import final_text, messages_from_items, prompt_messages
 from collector.records.rows import Message
-from pairing.rollouts import Rollout, dumps, loads, present, prompt_raw, tools_raw
+from pairing.reading.rollouts import Rollout, dumps, loads, present, prompt_raw, tools_raw
 
 __all__ = [
     "PLAINLY_SPEAKS",

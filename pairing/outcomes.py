@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pairing.formats.base import Format, Unfit
-from pairing.groups import Group
 from pairing.guards import Checks, SampleGuard
 from pairing.pairs import Pair
-from pairing.rollouts import BrokenLine, Rollout
+from pairing.reading.groups import Group
+from pairing.reading.rollouts import BrokenLine, Rollout
 from pairing.strategies.base import Choice, Pool, Strategy, reward_of
 
 __all__ = ["Kept", "Outcome", "Policy", "pair_group"]

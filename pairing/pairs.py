@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pairing.messages import answer_text
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 
 __all__ = ["Pair"]
 

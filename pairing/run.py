@@ -18,15 +18,15 @@ from collector.embedded.tasks import prompt_rows
 from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, OutputError, UsageError
 from collector.options import protocol_of, settings_from
 from collector.terminal import plain, print_line
-from pairing.advice import hints
 from pairing.build import write_pairs
-from pairing.display import render_funnel, side_by_side
 from pairing.formats import get_format
 from pairing.formats.table import describe, render_formats
-from pairing.funnel import PairReport
-from pairing.options import pair_settings
+from pairing.options.flags import pair_settings
+from pairing.output.writer import holds_pairs
+from pairing.reports.advice import hints
+from pairing.reports.display import render_funnel, side_by_side
+from pairing.reports.funnel import PairReport
 from pairing.settings import PairSettings
-from pairing.writer import holds_pairs
 
 if TYPE_CHECKING:
     from collector.collecting import CollectResult

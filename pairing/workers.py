@@ -20,12 +20,12 @@ from typing import Any, Protocol
 
 from collector.errors import PairmillError
 from collector.records.spread import Spread
-from pairing.compression import is_compressed
-from pairing.funnel import Tally
-from pairing.groups import NotInOrder, closed_groups
 from pairing.outcomes import Policy
-from pairing.reading import ReadTally
-from pairing.spans import SPAN, read_span, span_starts
+from pairing.reading.compression import is_compressed
+from pairing.reading.files import ReadTally
+from pairing.reading.groups import NotInOrder, closed_groups
+from pairing.reading.spans import SPAN, read_span, span_starts
+from pairing.reports.funnel import Tally
 
 __all__ = ["Sink", "can_share", "merge", "pair_in_workers"]
 

@@ -20,7 +20,7 @@ from bench_pairing_parts.child import METHODS
 from bench_pairing_parts.measure import HEAD, Input, Measured, cells, measure
 from bench_pairing_parts.rows import ROW_BYTES, shuffle_rows, write_rows
 
-from pairing.compression import compress
+from pairing.reading.compression import compress
 
 
 def main() -> int:

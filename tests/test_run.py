@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from pairing.formats import FORMATS
-from pairing.options import _FORMATS, _STRATEGIES
+from pairing.options.flags import _FORMATS, _STRATEGIES
 from pairing.strategies import STRATEGIES
 from tests.model_server import ModelServer
 from tests.runs import wait_for

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from collector.errors import InputError, UsageError
-from pairing.compression import is_compressed, opened
-from pairing.parquet import is_parquet
+from pairing.output.parquet import is_parquet
+from pairing.reading.compression import is_compressed, opened
 
 __all__ = ["Found", "found_rows"]
 

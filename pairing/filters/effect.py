@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 
 __all__ = ["FilterEffect"]
 

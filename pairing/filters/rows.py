@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pairing.rollouts import BrokenLine, Rollout
+from pairing.reading.rollouts import BrokenLine, Rollout
 
 __all__ = ["row_fields"]
 

@@ -11,7 +11,7 @@ from pairing.filters.grammar import parse
 from pairing.filters.nodes import Node, Row
 from pairing.filters.rows import row_fields
 from pairing.messages import answer_text
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 
 __all__ = ["Where"]
 

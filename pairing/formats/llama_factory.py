@@ -14,7 +14,7 @@ from pairing.formats.plain import PlainFormat
 from pairing.formats.trl_text import TEXT_ONLY
 from pairing.formats.turns import Sides
 from pairing.pairs import Pair
-from pairing.rollouts import dumps
+from pairing.reading.rollouts import dumps
 
 __all__ = ["LlamaFactory", "LlamaFactoryAlpaca"]
 

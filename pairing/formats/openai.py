@@ -13,7 +13,7 @@ from pairing.formats.fitting import one_text
 from pairing.formats.plain import PlainFormat
 from pairing.formats.turns import Sides
 from pairing.pairs import Pair
-from pairing.rollouts import dumps
+from pairing.reading.rollouts import dumps
 
 __all__ = ["Fireworks", "OpenAi", "Together"]
 

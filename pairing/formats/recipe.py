@@ -9,7 +9,7 @@ import orjson
 from pairing.formats.base import Capabilities, Format
 from pairing.messages import answer, plain_answer, prompt
 from pairing.pairs import Pair
-from pairing.rollouts import Rollout, dumps, loads, present, prompt_raw
+from pairing.reading.rollouts import Rollout, dumps, loads, present, prompt_raw
 
 __all__ = ["Recipe"]
 

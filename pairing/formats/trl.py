@@ -19,7 +19,7 @@ from pairing.formats.shapes import META, turns_shape
 from pairing.formats.turns import TEXT_KEYS, sides_of
 from pairing.messages import plain_answer, plain_prompt
 from pairing.pairs import Pair
-from pairing.rollouts import dumps, present, tools_raw
+from pairing.reading.rollouts import dumps, present, tools_raw
 
 __all__ = ["Trl"]
 

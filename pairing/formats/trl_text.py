@@ -15,7 +15,7 @@ from pairing.formats.plain import PlainFormat
 from pairing.formats.shapes import META, TURNS
 from pairing.formats.turns import Sides, sides_of
 from pairing.pairs import Pair
-from pairing.rollouts import dumps
+from pairing.reading.rollouts import dumps
 
 __all__ = ["TEXT_ONLY", "TrlImplicit", "TrlKto", "TrlStandard"]
 

@@ -14,7 +14,7 @@ from collector.records.tools import chat_tool
 from pairing.formats.base import Unfit
 from pairing.messages import answer, prompt, tools
 from pairing.pairs import Pair
-from pairing.rollouts import dumps
+from pairing.reading.rollouts import dumps
 
 __all__ = ["TEXT_KEYS", "Sides", "plain_turn", "sides_of"]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 from pairing.strategies.base import Choice, Pool
 
 __all__ = ["PairGuard", "PoolGuard", "SampleGuard", "SideGuard"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from collector.errors import UsageError
 from pairing.messages import same_answer
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 from pairing.strategies.base import Choice, Pool
 
 __all__ = ["NotRepeated", "PairsPerPrompt", "PairsPerResponse"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pairing.guards.base import PairGuard, PoolGuard, SampleGuard, SideGuard
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 from pairing.strategies.base import Pool
 
 __all__ = ["Checks"]

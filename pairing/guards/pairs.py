@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from collector.errors import UsageError
-from pairing.identity import same_prompt
+from pairing.reading.identity import same_prompt
 from pairing.strategies.base import Choice, Pool
 
 __all__ = ["GapKind", "MaxGap", "MinGap", "OnePrompt", "Sound"]

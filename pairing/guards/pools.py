@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 
 __all__ = ["Members", "TwoDiffer"]
 

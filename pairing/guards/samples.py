@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pairing.messages import PLAINLY_SPEAKS, is_empty
-from pairing.rollouts import Rollout, failed
+from pairing.reading.rollouts import Rollout, failed
 
 __all__ = ["FiniteReward", "NotEmpty", "NotFailed", "NotTruncated"]
 

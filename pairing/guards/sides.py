@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.errors import UsageError
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 from pairing.strategies.base import reward_of
 
 __all__ = ["AtLeast", "AtMost", "Truncated", "Whole"]

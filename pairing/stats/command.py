@@ -8,8 +8,8 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from pairing.options import pair_settings
-from pairing.reading import input_files
+from pairing.options.flags import pair_settings
+from pairing.reading.files import input_files
 from pairing.stats.bars import draws_blocks
 from pairing.stats.figures import Figures, as_json
 from pairing.stats.gather import Asked, StatsReport, gather

@@ -1,6 +1,6 @@
 """What looks wrong, with its numbers: the guidance of the reference recipe's page held against the run, and what is
-known to bias preference data. What to change about few or poor pairs is the business of `pairing.advice`, whose hints
-follow; here stands the evidence, and the flag for what `advice` does not look at.
+known to bias preference data. What to change about few or poor pairs is the business of `pairing.reports.advice`,
+whose hints follow; here stands the evidence, and the flag for what `advice` does not look at.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from pairing.advice import hints
-from pairing.funnel import REASONS, PairReport
+from pairing.reports.advice import hints
+from pairing.reports.funnel import REASONS, PairReport
 from pairing.stats.figures import Figures
 from pairing.stats.gather import StatsReport
 

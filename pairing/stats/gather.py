@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 from collector.errors import UsageError
 from collector.records.spread import Spread
-from pairing.funnel import PairReport, Tally
-from pairing.groups import Group, NotInOrder, groups_by_index, groups_in_order
 from pairing.messages import answer_text
 from pairing.outcomes import Outcome, Policy, pair_group
 from pairing.pairs import Pair
-from pairing.rollouts import BrokenLine, Rollout
+from pairing.reading.groups import Group, NotInOrder, groups_by_index, groups_in_order
+from pairing.reading.rollouts import BrokenLine, Rollout
+from pairing.reports.funnel import PairReport, Tally
 from pairing.settings import MEBIBYTE, PairSettings
 from pairing.stats.histogram import Histogram
 from pairing.stats.lengths import Lengths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pairing.options import add_policy_options, add_strategy
+from pairing.options.flags import add_policy_options, add_strategy
 
 __all__ = ["add_stats_options"]
 

@@ -13,9 +13,9 @@ from typing import BinaryIO, NamedTuple
 import orjson
 
 from collector.errors import OutputError
-from pairing.groups import Group
 from pairing.messages import prompt_text
-from pairing.rollouts import BrokenLine
+from pairing.reading.groups import Group
+from pairing.reading.rollouts import BrokenLine
 
 __all__ = ["Listed", "PromptList", "prompt_files"]
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from collector.terminal import plain
-from pairing.advice import hints
+from pairing.reports.advice import hints
 from pairing.stats.bars import render_bars
 from pairing.stats.diagnosis import checks
 from pairing.stats.figures import Figures

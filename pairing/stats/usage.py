@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from pairing.filters.rows import row_fields
-from pairing.rollouts import BrokenLine, Rollout
+from pairing.reading.rollouts import BrokenLine, Rollout
 
 __all__ = ["OTHERS", "Usage"]
 

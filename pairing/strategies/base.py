@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 
 __all__ = ["REWARD", "Choice", "Pool", "Strategy", "drawn", "ranked", "reward_of"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from collector.errors import UsageError
 from collector.terminal import plain
-from pairing.rollouts import BrokenLine, Rollout
+from pairing.reading.rollouts import BrokenLine, Rollout
 from pairing.strategies.base import Choice, Pool
 from pairing.strategies.view import PromptView, RolloutView
 

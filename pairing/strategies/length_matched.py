@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pairing.messages import answer_text
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 from pairing.strategies.base import Choice, Pool, ranked, reward_of
 from pairing.strategies.numbers import between
 

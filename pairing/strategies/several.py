@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 from pairing.strategies.base import Choice, Pool, drawn, ranked, reward_of
 from pairing.strategies.numbers import between, finite, positive
 

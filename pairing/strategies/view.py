@@ -14,7 +14,7 @@ from typing import Any
 
 from pairing.filters.rows import row_fields
 from pairing.messages import answer, answer_text, prompt, prompt_text
-from pairing.rollouts import Rollout
+from pairing.reading.rollouts import Rollout
 from pairing.strategies.base import Pool, reward_of
 
 __all__ = ["PromptView", "RolloutView"]

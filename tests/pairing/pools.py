@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pairing.groups import Group, assemble
 from pairing.guards import Guards
-from pairing.identity import PromptIds
-from pairing.reading import make_rollout
-from pairing.rollouts import Rollout, decode_row
+from pairing.reading.files import make_rollout
+from pairing.reading.groups import Group, assemble
+from pairing.reading.identity import PromptIds
+from pairing.reading.rollouts import Rollout, decode_row
 from pairing.strategies import Choice, Pool, Strategy
 from tests.pairing.make import Row, our_row
 

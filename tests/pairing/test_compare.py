@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pairing.cli import main
-from pairing.compare import DEFAULT
+from pairing.reports.compare import DEFAULT
 from pairing.strategies import make_strategy
 from tests.pairing.make import our_row, write_rows
 

@@ -9,8 +9,8 @@ import pytest
 
 from collector.errors import InputError
 from pairing import build_pairs
-from pairing.compression import compress, opened
-from pairing.split import split_paths
+from pairing.output.split import split_paths
+from pairing.reading.compression import compress, opened
 from tests.pairing.make import lines_of, our_row, write_lines, write_rows
 
 ROWS = [our_row(task, n, n / 2, f"text {n} " * 200) for task in range(30) for n in range(3)]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pairing
-from pairing.funnel import REASONS
+from pairing.reports.funnel import REASONS
 from pairing.strategies import STRATEGIES
 
 DOCS = Path(__file__).parents[2] / "docs"

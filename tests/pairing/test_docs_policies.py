@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pairing.filters.nodes import SIGNS
-from pairing.guard_options import ALLOWED, add_guard_options, guards_from
 from pairing.guards import Guards
+from pairing.options.guards import ALLOWED, add_guard_options, guards_from
 from pairing.strategies import STRATEGIES
 from pairing.strategies.function import FromFunction
 from pairing.strategies.view import PromptView, RolloutView

@@ -13,12 +13,12 @@ from collector.errors import OutputError, UsageError
 from pairing import build_pairs
 from pairing.build import pair_all
 from pairing.formats import FORMATS, get_format
-from pairing.funnel import Tally
-from pairing.groups import groups_by_index
 from pairing.guards import Guards
+from pairing.output.writer import PairWriter, holds_pairs
+from pairing.reading.groups import groups_by_index
+from pairing.reports.funnel import Tally
 from pairing.settings import PairSettings
 from pairing.strategies import BestWorst
-from pairing.writer import PairWriter, holds_pairs
 from tests.pairing.make import Row, gym_row, our_row, read_rows, write_lines, write_rows
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}

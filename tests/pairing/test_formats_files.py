@@ -16,9 +16,9 @@ from pairing.checking import check_file
 from pairing.cli import main
 from pairing.formats import FORMATS
 from pairing.formats.policy import UnfitPolicy
-from pairing.funnel import PairReport
+from pairing.output.split import in_validation
+from pairing.reports.funnel import PairReport
 from pairing.settings import PairSettings
-from pairing.split import in_validation
 from tests.pairing.make import Row, our_row, read_rows, write_rows
 from tests.pairing.make_pairs import straining_rows
 

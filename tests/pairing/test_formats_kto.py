@@ -14,11 +14,11 @@ from pairing import build_pairs
 from pairing.build import pair_all
 from pairing.checking import check_file
 from pairing.formats import get_format
-from pairing.funnel import Tally
-from pairing.groups import groups_by_index
-from pairing.interleave import Interleaver
+from pairing.output.interleave import Interleaver
+from pairing.output.writer import PairWriter
+from pairing.reading.groups import groups_by_index
+from pairing.reports.funnel import Tally
 from pairing.settings import PairSettings
-from pairing.writer import PairWriter
 from tests.pairing.make import our_row, read_rows, write_rows
 from tests.pairing.make_pairs import asked, tool_turns, user
 

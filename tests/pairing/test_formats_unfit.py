@@ -10,7 +10,7 @@ from collector.errors import OutputError, UsageError
 from pairing import render_funnel
 from pairing.build import write_pairs
 from pairing.formats.policy import UnfitPolicy
-from pairing.funnel import PairReport
+from pairing.reports.funnel import PairReport
 from pairing.settings import PairSettings
 from tests.pairing.make import Row, read_rows, write_rows
 from tests.pairing.make_pairs import asked, said, straining_rows, tool_turns, user

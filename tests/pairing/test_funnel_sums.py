@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pairing import Guards, PairReport
 from pairing.build import write_pairs
-from pairing.funnel import REASONS
+from pairing.reports.funnel import REASONS
 from pairing.settings import PairSettings
 from pairing.strategies import STRATEGIES
 from tests.pairing.make import ABSENT, Row, our_row, write_rows

@@ -11,7 +11,7 @@ import pytest
 
 from collector.errors import UsageError
 from pairing import BestWorst, Guards, PairReport, build_pairs
-from pairing.funnel import REASONS
+from pairing.reports.funnel import REASONS
 from tests.pairing.make import ABSENT, Row, gym_row, lines_of, our_row, read_rows, write_lines, write_rows
 from tests.pairing.test_identity import assert_adds_up
 

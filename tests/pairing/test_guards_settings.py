@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from collector.errors import UsageError
-from pairing.groups import Group
 from pairing.guards import Guards
 from pairing.guards.texts import TokenBudget
 from pairing.outcomes import Outcome, pair_group
+from pairing.reading.groups import Group
 from pairing.settings import PairSettings
 from pairing.strategies.base import Choice, Pool
 from tests.pairing.make import our_row

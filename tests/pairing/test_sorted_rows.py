@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pairing import build_pairs
-from pairing.offsets import OffsetIndex
-from pairing.sorted_rows import ROW, SortedRows
+from pairing.reading.offsets import OffsetIndex
+from pairing.reading.sorted_rows import ROW, SortedRows
 from tests.pairing.make import Row, gym_row, our_row, write_rows
 
 KEYS = st.tuples(st.integers(0, 6), st.integers(0, 3))
@@ -24,8 +24,8 @@ def test_rows_come_sorted_and_equals_in_order(keys: list[tuple[int, int]], chunk
     """Whatever the chunks, parts and limit: by task and prompt, and equal ones by place once a group is whole."""
     rows = np.array([(task, prompt, place, 1) for place, (task, prompt) in enumerate(keys)], ROW)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pairing.sorted_rows._CHUNK", chunk)
-        patch.setattr("pairing.sorted_rows._PART", part)
+        patch.setattr("pairing.reading.sorted_rows._CHUNK", chunk)
+        patch.setattr("pairing.reading.sorted_rows._PART", part)
         with SortedRows(0 if spill else 2**30) as sorted_rows:
             sorted_rows.add(rows)
             found = [row for block in sorted_rows.blocks() for row in block.tolist()]
@@ -50,8 +50,8 @@ def test_an_index_on_disk_changes_no_pair(tmp_path: Path, monkeypatch: pytest.Mo
         leave(index, None, None, None)
 
     monkeypatch.setattr(OffsetIndex, "__exit__", watched)
-    monkeypatch.setattr("pairing.sorted_rows._CHUNK", chunk)
-    monkeypatch.setattr("pairing.sorted_rows._PART", 5)
+    monkeypatch.setattr("pairing.reading.sorted_rows._CHUNK", chunk)
+    monkeypatch.setattr("pairing.reading.sorted_rows._PART", 5)
     monkeypatch.setattr("pairing.build.MEBIBYTE", 0)
     got = build_pairs(source, tmp_path / "got.jsonl")
     assert (tmp_path / "got.jsonl").read_bytes() == (tmp_path / "wanted.jsonl").read_bytes()

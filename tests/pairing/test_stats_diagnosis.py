@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pairing.reading import input_files
+from pairing.reading.files import input_files
 from pairing.settings import PairSettings
 from pairing.stats.diagnosis import Check, checks, usual_unique
 from pairing.stats.gather import Asked, gather

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pairing.reading import input_files
+from pairing.reading.files import input_files
 from pairing.settings import PairSettings
 from pairing.stats.figures import Figures, as_json
 from pairing.stats.gather import Asked, StatsReport, gather

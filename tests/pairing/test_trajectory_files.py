@@ -13,7 +13,7 @@ from pairing.build import write_pairs
 from pairing.cli import main
 from pairing.formats import FORMATS
 from pairing.formats.policy import TRAJECTORIES, Trajectory, UnfitPolicy
-from pairing.funnel import PairReport
+from pairing.reports.funnel import PairReport
 from pairing.settings import PairSettings
 from tests.pairing.make import Row, read_rows, write_rows
 from tests.pairing.make_pairs import ADD, asked, said, straining_rows, tool_turns, user

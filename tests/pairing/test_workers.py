@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from collector.errors import PairmillError
 from collector.records.spread import Spread
 from pairing import PairReport, PairSettings, build_pairs
-from pairing.reading import ReadTally
-from pairing.spans import read_span
+from pairing.reading.files import ReadTally
+from pairing.reading.spans import read_span
 from pairing.workers import can_share
 from tests.pairing.make import Row, gym_row, lines_of, our_row, write_lines, write_rows
 from tests.pairing.test_formats import tool_rows

@@ -1,4 +1,4 @@
-"""The flags of the pairing stage; those of its guards are in `guard_options`."""
+"""The flags of the pairing stage; those of its guards are in `guards`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pairing.guard_options import add_guard_options, guards_from
+from pairing.options.guards import add_guard_options, guards_from
 
 if TYPE_CHECKING:
     from pairing.settings import PairSettings

@@ -12,7 +12,7 @@ import re
 
 from collector.records.identity import prompt_id_of
 from collector.records.messages import prompt_messages
-from pairing.rollouts import Row, loads, present, prompt_raw, tools_raw
+from pairing.reading.rollouts import Row, loads, present, prompt_raw, tools_raw
 
 __all__ = ["PromptIds", "same_prompt"]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import OutputError
-from pairing.card import MARK, dataset_card
-from pairing.compression import plain_name
 from pairing.formats import Format
 from pairing.formats.llama_factory import LlamaFactory, LlamaFactoryAlpaca
-from pairing.funnel import PairReport
+from pairing.output.card import MARK, dataset_card
+from pairing.reading.compression import plain_name
+from pairing.reports.funnel import PairReport
 
 __all__ = ["Companions"]
 

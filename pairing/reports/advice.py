@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from collector.terminal import plain
-from pairing.funnel import REASONS, PairReport
+from pairing.reports.funnel import REASONS, PairReport
 
 __all__ = ["hints"]
 

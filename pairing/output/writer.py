@@ -18,10 +18,10 @@ from typing import Any, BinaryIO
 import orjson
 
 from collector.errors import OutputError, UsageError
-from pairing.compression import compress, is_compressed
 from pairing.formats import Format
-from pairing.interleave import Interleaver
-from pairing.parquet import is_parquet, need_pyarrow, write_parquet
+from pairing.output.interleave import Interleaver
+from pairing.output.parquet import is_parquet, need_pyarrow, write_parquet
+from pairing.reading.compression import compress, is_compressed
 
 __all__ = ["PairWriter", "holds_pairs"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.errors import InputError, UsageError
-from pairing.compression import SUFFIXES, opened, plain_name
-from pairing.identity import PromptIds
-from pairing.lines import Block, blocks_of_lines, trimmed
-from pairing.rollouts import BrokenLine, Rollout, Row, decode_row, failed, has_answer, read_reward
+from pairing.reading.compression import SUFFIXES, opened, plain_name
+from pairing.reading.identity import PromptIds
+from pairing.reading.lines import Block, blocks_of_lines, trimmed
+from pairing.reading.rollouts import BrokenLine, Rollout, Row, decode_row, failed, has_answer, read_reward
 
 __all__ = ["ReadTally", "input_files", "iter_rollouts", "make_rollout", "rollouts_of"]
 

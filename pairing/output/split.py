@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pairing.compression import plain_name
 from pairing.formats import Format
-from pairing.writer import PairWriter
+from pairing.output.writer import PairWriter
+from pairing.reading.compression import plain_name
 
 __all__ = ["SplitWriter", "in_validation", "split_paths"]
 

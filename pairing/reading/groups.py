@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from pairing.identity import PromptIds
-from pairing.offsets import DEFAULT_MEMORY, OffsetIndex
-from pairing.reading import ReadTally, input_files, iter_rollouts
-from pairing.rollouts import Rollout
+from pairing.reading.files import ReadTally, input_files, iter_rollouts
+from pairing.reading.identity import PromptIds
+from pairing.reading.offsets import DEFAULT_MEMORY, OffsetIndex
+from pairing.reading.rollouts import Rollout
 
 __all__ = ["Group", "NotInOrder", "assemble", "closed_groups", "groups_by_index", "groups_in_order", "iter_groups"]
 

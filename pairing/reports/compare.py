@@ -12,13 +12,13 @@ from typing import Any
 
 from collector.errors import EXIT_PARTIAL
 from collector.terminal import plain, print_line
-from pairing.groups import Group, NotInOrder, groups_in_order, iter_groups
 from pairing.messages import answer_text
-from pairing.options import pair_settings
+from pairing.options.flags import pair_settings
 from pairing.outcomes import Outcome, Policy, pair_group
 from pairing.pairs import Pair
-from pairing.reading import ReadTally, input_files
-from pairing.rollouts import BrokenLine, Rollout
+from pairing.reading.files import ReadTally, input_files
+from pairing.reading.groups import Group, NotInOrder, groups_in_order, iter_groups
+from pairing.reading.rollouts import BrokenLine, Rollout
 from pairing.strategies.base import reward_of
 
 __all__ = ["DEFAULT", "Column", "compare", "compared", "render"]

@@ -23,8 +23,8 @@ from pairing.guards.pairs import MinGap
 from pairing.messages import answer_text, prompt_text
 from pairing.outcomes import Outcome, Policy
 from pairing.pairs import Pair
-from pairing.reading import ReadTally
-from pairing.rollouts import BrokenLine, Rollout, present, read_reward
+from pairing.reading.files import ReadTally
+from pairing.reading.rollouts import BrokenLine, Rollout, present, read_reward
 
 __all__ = ["REASONS", "PairReport", "SamplePair", "Tally"]
 

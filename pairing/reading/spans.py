@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from collector.errors import InputError
-from pairing.identity import PromptIds
-from pairing.lines import BLOCK, blocks_of_lines
-from pairing.reading import ReadTally, rollouts_of
-from pairing.rollouts import BrokenLine, Rollout, decode_row
+from pairing.reading.files import ReadTally, rollouts_of
+from pairing.reading.identity import PromptIds
+from pairing.reading.lines import BLOCK, blocks_of_lines
+from pairing.reading.rollouts import BrokenLine, Rollout, decode_row
 
 __all__ = ["SPAN", "read_span", "span_starts"]
 

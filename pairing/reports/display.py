@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
 from collector.terminal import plain
-from pairing.funnel import REASONS, PairReport, SamplePair
+from pairing.reports.funnel import REASONS, PairReport, SamplePair
 from pairing.strategies.auto import Auto
 
 __all__ = ["render_funnel", "side_by_side"]

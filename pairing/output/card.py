@@ -10,7 +10,7 @@ import yaml
 
 from pairing.formats import Format
 from pairing.formats.shapes import arrow_name
-from pairing.funnel import REASONS, PairReport
+from pairing.reports.funnel import REASONS, PairReport
 
 __all__ = ["MARK", "dataset_card"]
 

@@ -16,14 +16,14 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from collector.errors import InputError
-from pairing.compression import is_compressed, opened
-from pairing.identity import PromptIds
-from pairing.lines import blocks_of_lines
-from pairing.reading import ReadTally, make_rollout, rollouts_of
-from pairing.rollouts import BrokenLine, Rollout, decode_row
+from pairing.reading.compression import is_compressed, opened
+from pairing.reading.files import ReadTally, make_rollout, rollouts_of
+from pairing.reading.identity import PromptIds
+from pairing.reading.lines import blocks_of_lines
+from pairing.reading.rollouts import BrokenLine, Rollout, decode_row
 
 if TYPE_CHECKING:
-    from pairing.sorted_rows import Rows
+    from pairing.reading.sorted_rows import Rows
 
 __all__ = ["DEFAULT_MEMORY", "OffsetIndex"]
 
@@ -45,7 +45,9 @@ class OffsetIndex:
         self._closing = ExitStack()
 
     def __enter__(self) -> OffsetIndex:
-        from pairing.sorted_rows import SortedRows  # only files in no order need numpy, which takes a tenth of a second
+        from pairing.reading.sorted_rows import (
+            SortedRows,  # only files in no order need numpy, which takes a tenth of a second
+        )
 
         self._rows = self._closing.enter_context(SortedRows(self._memory))
         self._later = self._closing.enter_context(SortedRows(self._memory))
@@ -102,7 +104,7 @@ class OffsetIndex:
     def _add(self, file: int, batch: list[Rollout]) -> None:
         import numpy as np
 
-        from pairing.sorted_rows import ROW
+        from pairing.reading.sorted_rows import ROW
 
         rows = np.empty(len(batch), ROW)
         tasks = [rollout.row.task_index for rollout in batch]

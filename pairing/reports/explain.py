@@ -11,14 +11,14 @@ from pathlib import Path
 
 from collector.errors import InputError, UsageError
 from collector.terminal import plain, print_line
-from pairing.display import side_by_side
-from pairing.funnel import REASONS, SamplePair
-from pairing.groups import Group, iter_groups
 from pairing.messages import answer_text
-from pairing.options import pair_settings
+from pairing.options.flags import pair_settings
 from pairing.outcomes import Outcome, Policy, pair_group
 from pairing.pairs import Pair
-from pairing.rollouts import BrokenLine, Rollout
+from pairing.reading.groups import Group, iter_groups
+from pairing.reading.rollouts import BrokenLine, Rollout
+from pairing.reports.display import side_by_side
+from pairing.reports.funnel import REASONS, SamplePair
 from pairing.strategies.base import Choice, Pool, ranked
 
 __all__ = ["explain", "explanation", "find_groups"]

@@ -1,0 +1,1 @@
+"""The flags of the pairing commands, and the settings they make."""

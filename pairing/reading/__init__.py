@@ -1,0 +1,1 @@
+"""From rollouts files to groups of one prompt: files, lines, rows, identity, order."""
