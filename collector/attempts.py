@@ -107,6 +107,7 @@ class Attempts:
         self._answered(endpoint, now)
         replies = [self.protocol.parse(raw)] if wanted == 1 else self.protocol.parse_samples(raw)
         self.health.worked(endpoint)
+        self.observer.answered(endpoint.name, now - sent)
         return replies, now - sent
 
     def _answered(self, endpoint: Endpoint, now: float) -> None:

@@ -35,6 +35,7 @@ from collector.settings import CollectSettings
 from collector.stalls import Outstanding
 from collector.stopping import StopSwitch, first_error
 from collector.verifiers import Verifier, verifier_of
+from collector.view import LiveRun
 from collector.work import Work, jobs_of
 
 __all__ = ["CollectResult", "check_apart", "collect"]
@@ -172,6 +173,7 @@ class _Run:
             self.observer.note(note)
         self.observer.started(resumed, inventory.tasks)
         try:
+            self.observer.watching(LiveRun(self.outstanding, self.limiter, self.endpoints, self.outcomes.retries))
             with calm_collector():
                 await self._collect(inventory.tasks - resumed)
         finally:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from collector.errors import RolloutError
+from collector.observer import RunView
 from collector.records.rows import Reply, Task, Verdict
 from collector.settings import CollectSettings
 from collector.terminal import plain
@@ -43,6 +44,8 @@ class _Steady:
 
 class BarObserver:
     """Shows a run in a terminal. A rollout is counted once it is on disk."""
+
+    wants_load = False
 
     def __init__(
         self, out: TextIO | None = None, err: TextIO | None = None, begun: Callable[[], None] | None = None
@@ -78,6 +81,10 @@ class BarObserver:
             smoothing=0.05,
             dynamic_ncols=True,  # the terminal is asked; tqdm asks it by itself only for the plain sys.stderr
         )
+
+    def watching(self, view: RunView) -> None: ...
+
+    def answered(self, endpoint: str, seconds: float) -> None: ...
 
     def rollout(self, task: Task, reply: Reply, verdict: Verdict | None) -> None:
         if self._begun:
