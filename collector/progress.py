@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from collector.errors import RolloutError
 from collector.observer import RunView
-from collector.records.rows import Reply, Task, Verdict
+from collector.records.rows import PromptRow, Reply, Task, Verdict
 from collector.settings import CollectSettings
 from collector.terminal import plain
 
@@ -103,6 +103,10 @@ class BarObserver:
         elif self._failures.total() == _SHOWN_FAILURES + 1:
             self._warn("more failures follow; each stands in the failures file")
         self._step(made=0)
+
+    def fewer(self, row: PromptRow, tasks: int) -> None:
+        if self._bar is not None:
+            self._bar.total -= tasks
 
     def ended(self) -> None:
         if self._bar is not None:
