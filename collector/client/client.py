@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import orjson
 
-from collector.client.carriers import make_carrier
+from collector.client.carriers import Carrier, make_carrier
 from collector.client.faults import status_error, too_large, transport_error
 from collector.client.redaction import Redactor
 from collector.client.transport import build_transport
@@ -47,6 +47,8 @@ class ModelClient:
         self._transport = transport or build_transport(settings)
         base = settings.base_url.rstrip("/")
         self._carrier = make_carrier(self._transport, base, headers, settings.max_reply_bytes)
+        root = base.removesuffix("/v1")
+        self._root_carrier = make_carrier(self._transport, root, headers, settings.max_reply_bytes)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -79,14 +81,23 @@ class ModelClient:
             seen = one_line(body[:2000].decode("utf-8", "replace"), 80)
             raise ReplyError(f"{self.where}{path}: not JSON: {seen!r}", failure_class="not_json") from error
 
+    async def get_text(self, path: str, *, within: float = 30.0) -> str:
+        """GET `path` below the server's root (the base URL without its `/v1`) as text, in at most `within` seconds.
+        Bytes that are no UTF-8 are replaced. Raises RequestError."""
+        seconds = min(within, self._timeout)
+        body = await self._exchange("GET", path, None, seconds, self._root_carrier)
+        return body.decode("utf-8", "replace")
+
     def redact(self, text: str) -> str:
         """`text` without the API key and the other credentials of this run."""
         return self._redactor.text(text)
 
-    async def _exchange(self, method: str, path: str, body: bytes | None, seconds: float) -> bytes:
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None, seconds: float, carrier: Carrier | None = None
+    ) -> bytes:
         """One request and its whole reply, within `seconds`."""
         try:
-            reply = await self._carrier.exchange(method, path, body, seconds)
+            reply = await (carrier or self._carrier).exchange(method, path, body, seconds)
         except _FAULTS as error:
             raise transport_error(error, self.where, seconds, self.redact) from None
         status = reply.status
