@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 import httpx
+from anyio.abc import TaskGroup
 
 from collector.attempts import Attempts
 from collector.endpoints import Endpoints, open_endpoints
@@ -42,6 +43,9 @@ __all__ = ["CollectResult", "check_apart", "collect"]
 
 _PENDING_PER_SLOT = 2
 _PENDING_AT_LEAST = 16
+_STARTED_TOGETHER = 32
+"""Workers that start in one pass of the event loop. All at once, 4,000 of them opened every connection before a request
+went out, and the replies then came as one crowd: 1.12 of the ideal makespan at a latency of 2 s, not 1.08."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +214,7 @@ class _Run:
                 self.outcomes.begin(beside)
                 with self._workers:
                     async with anyio.create_task_group() as group:
-                        for _ in range(workers):
-                            group.start_soon(self._worker)
+                        await self._start(workers, group)
                 self._asking = False
                 await self.outcomes.finish()
                 beside.cancel_scope.cancel()
@@ -220,6 +223,13 @@ class _Run:
             raise first_error(errors) from None
         if self._gone is not None:
             raise self._gone
+
+    async def _start(self, workers: int, group: TaskGroup) -> None:
+        """Starts workers a few at a time: between, the loop sends what those before have made ready."""
+        for number in range(1, workers + 1):
+            group.start_soon(self._worker)
+            if number % _STARTED_TOGETHER == 0:
+                await anyio.lowlevel.checkpoint()
 
     async def _worker(self) -> None:
         """Makes one attempt after another, each as soon as a slot, an endpoint and a job are there."""

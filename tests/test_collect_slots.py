@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
+import orjson
 import pytest
 
 from collector.collecting import collect
@@ -361,3 +363,36 @@ async def test_a_server_that_leaves_when_all_is_asked_is_not_missed(tmp_path: Pa
             result = await collect(replace(given, num_samples_in_parallel=1))
     assert (result.rollouts, result.failures) == (2, {"connection_lost": 1})
     assert result.seal is not None
+
+
+class Crowd(httpx.AsyncBaseTransport):
+    """A transport that answers nothing until `most` requests have come to it. `order` says what each was doing."""
+
+    def __init__(self, most: int) -> None:
+        self.order: list[str] = []
+        self._most = most
+        self._all_there = anyio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"data": [{"id": "toy"}]})
+        self.order.append("begun")
+        await anyio.lowlevel.checkpoint()  # as a connection does that is being opened
+        self.order.append("sent")
+        if self.order.count("sent") == self._most:
+            self._all_there.set()
+        await self._all_there.wait()
+        prompt = orjson.loads(request.content)["messages"][-1]["content"]
+        message = {"role": "assistant", "content": f"<{prompt}> {len(self.order)}"}
+        return httpx.Response(200, json={"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+
+
+async def test_requests_go_out_while_others_are_still_being_made(tmp_path: Path) -> None:
+    """With hundreds of slots the first requests are sent before the last one is begun, and all are out together."""
+    crowd = Crowd(most=400)
+    prompts(tmp_path / "in.jsonl", 100)
+    given = settings(tmp_path, ModelServer(), base_url="http://server/v1", num_samples_in_parallel=400)
+    result = await collect(given, transport=crowd)
+    assert result.high_water == 400
+    begun_before_any_is_sent = crowd.order.index("sent")
+    assert begun_before_any_is_sent <= 100
