@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import replace
+from typing import Protocol as Interface
 
 from collector.client import next_delay
 from collector.endpoints import Endpoint, Endpoints
@@ -15,20 +16,32 @@ from collector.errors import RequestError, RolloutError
 from collector.health import Health, is_unanswered
 from collector.limiter import Limiter
 from collector.observer import Observer
-from collector.outcomes import Outcomes
 from collector.protocols import Protocol
 from collector.records.rollouts import Attempt
-from collector.records.rows import Reply
+from collector.records.rows import Reply, Task
+from collector.sameness import SeenTexts
 from collector.settings import CollectSettings
 from collector.stalls import Outstanding
 from collector.work import Job, Work
 
-__all__ = ["EXTRA_CHOICES", "IGNORED_N", "Attempts"]
+__all__ = ["EXTRA_CHOICES", "IGNORED_N", "Attempts", "Ends"]
 
 IGNORED_N = "n_ignored"
 """The flag of a rollout that came with fewer others than its request asked for."""
 EXTRA_CHOICES = "extra_choices"
 """The flag of a rollout that came with more others than its request asked for."""
+
+
+class Ends(Interface):
+    """Where replies and failures go: a run's `outcomes`, or what a sweep keeps of them."""
+
+    seen: SeenTexts
+
+    async def replied(self, task: Task, reply: Reply, attempt: Attempt, flags: tuple[str, ...]) -> None:
+        """The reply to a task."""
+
+    def attempt_failed(self, task: Task, error: RolloutError, number: int, endpoint: str, *, final: bool) -> None:
+        """A failed attempt; `final` when no further one follows."""
 
 
 class Attempts:
@@ -43,7 +56,7 @@ class Attempts:
         work: Work,
         health: Health,
         outstanding: Outstanding,
-        outcomes: Outcomes,
+        outcomes: Ends,
         observer: Observer,
         rng: random.Random,
     ) -> None:
