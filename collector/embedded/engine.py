@@ -18,7 +18,7 @@ import numpy as np
 from collector.embedded.batch import Batch
 from collector.embedded.metrics import Metrics
 from collector.embedded.prompt_cache import PromptCache, PromptState
-from collector.embedded.sequence import Generation, Sequence
+from collector.embedded.sequence import Generation, PromptKey, Sequence
 from collector.embedded.transformer import Transformer
 
 # Prompt positions run in one step: bounds how long a burst of prompts keeps running sequences and HTTP waiting.
@@ -93,35 +93,35 @@ class Engine:
         if not free or not self._waiting:
             return []
         admitted: list[Sequence] = []
-        known: dict[tuple[int, ...], PromptState] = {}
-        missing: dict[tuple[int, ...], None] = {}
+        known: dict[PromptKey, PromptState] = {}
+        missing: dict[PromptKey, None] = {}
         width = 0
         while self._waiting and len(admitted) < free:
-            prompt = self._waiting[0].prompt
-            if prompt not in known and prompt not in missing:
-                state = self._cache.get(prompt)
+            key = self._waiting[0].key
+            if key not in known and key not in missing:
+                state = self._cache.get(key)
                 if state is not None:
-                    known[prompt] = state
+                    known[key] = state
                 else:
-                    width = max(width, len(prompt))
+                    width = max(width, len(key.prompt))
                     if missing and (len(missing) + 1) * width > PREFILL_POSITIONS:
                         break
-                    missing[prompt] = None
+                    missing[key] = None
             admitted.append(self._waiting.popleft())
         known.update(self._prefill(list(missing)))
         for sequence in admitted:
-            self._batch.add(sequence, known[sequence.prompt])
+            self._batch.add(sequence, known[sequence.key])
         return admitted
 
-    def _prefill(self, prompts: list[tuple[int, ...]]) -> dict[tuple[int, ...], PromptState]:
-        if not prompts:
+    def _prefill(self, keys: list[PromptKey]) -> dict[PromptKey, PromptState]:
+        if not keys:
             return {}
-        lengths = np.array([len(prompt) for prompt in prompts])
-        tokens = np.zeros((len(prompts), int(lengths.max())), dtype=np.int64)
-        for row, prompt in enumerate(prompts):
-            tokens[row, : len(prompt)] = prompt
+        lengths = np.array([len(key.prompt) for key in keys])
+        tokens = np.zeros((len(keys), int(lengths.max())), dtype=np.int64)
+        for row, key in enumerate(keys):
+            tokens[row, : len(key.prompt)] = key.prompt
         batch = self._transformer.prefill(tokens, lengths)
-        states = {prompt: PromptState.from_batch(batch, row, len(prompt)) for row, prompt in enumerate(prompts)}
-        for prompt, state in states.items():
-            self._cache.put(prompt, state)
+        states = {key: PromptState.from_batch(batch, row, len(key.prompt)) for row, key in enumerate(keys)}
+        for key, state in states.items():
+            self._cache.put(key, state)
         return states

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from collector.embedded.arrays import Floats
+from collector.embedded.sequence import PromptKey
 from collector.embedded.transformer import Prefilled
 
 
@@ -28,19 +29,19 @@ class PromptCache:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._held = 0
-        self._states: OrderedDict[tuple[int, ...], PromptState] = OrderedDict()
+        self._states: OrderedDict[PromptKey, PromptState] = OrderedDict()
 
-    def get(self, prompt: tuple[int, ...]) -> PromptState | None:
+    def get(self, key: PromptKey) -> PromptState | None:
         """The prompt's state, or None."""
-        state = self._states.get(prompt)
+        state = self._states.get(key)
         if state is not None:
-            self._states.move_to_end(prompt)
+            self._states.move_to_end(key)
         return state
 
-    def put(self, prompt: tuple[int, ...], state: PromptState) -> None:
+    def put(self, key: PromptKey, state: PromptState) -> None:
         """Keep a prompt that is not held yet."""
-        self._states[prompt] = state
-        self._held += len(prompt)
+        self._states[key] = state
+        self._held += len(key.prompt)
         while self._held > self._capacity:
             dropped, _ = self._states.popitem(last=False)
-            self._held -= len(dropped)
+            self._held -= len(dropped.prompt)

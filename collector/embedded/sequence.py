@@ -3,12 +3,19 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from collector.embedded.sampling import Sampling
 from collector.embedded.text import TextAssembler
 
 FinishReason = Literal["stop", "length"]
+
+
+class PromptKey(NamedTuple):
+    """What a prompt's state is kept under: requests with another `cache_salt` share none of it, as in vLLM."""
+
+    prompt: tuple[int, ...]
+    salt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,10 @@ class Sequence:
     finish_reason: FinishReason | None = None
 
     @property
+    def key(self) -> PromptKey:
+        return PromptKey(self.prompt, self.generation.salt)
+
+    @property
     def watched(self) -> bool:
         """Whether every token must be looked at as it comes; otherwise the text is made once, at the end."""
         return self.generation.streaming or bool(self.sampling.stop)
@@ -54,9 +65,16 @@ class Generation:
     """The choices of one request. The engine changes it; a handler waits on it. Both live in one event loop."""
 
     def __init__(
-        self, prompts: list[tuple[int, ...]], sampling: Sampling, n: int = 1, *, streaming: bool = False
+        self,
+        prompts: list[tuple[int, ...]],
+        sampling: Sampling,
+        n: int = 1,
+        *,
+        streaming: bool = False,
+        salt: str | None = None,
     ) -> None:
         self.streaming = streaming
+        self.salt = salt
         self.aborted = False
         self.arrival = time.perf_counter()
         self.sequences = [

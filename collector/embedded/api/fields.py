@@ -44,6 +44,7 @@ class SamplingFields(msgspec.Struct, kw_only=True):
     stop: str | list[str] | None = None
     stream: bool | None = None
     ignore_eos: bool | None = None
+    cache_salt: str | None = None
     presence_penalty: Any = None
     frequency_penalty: Any = None
     repetition_penalty: Any = None

@@ -81,7 +81,7 @@ class Service:
             message = f"{field} is {wanted.max_tokens}, but {limit} and the prompt has {longest}; give {room} or less"
             raise ApiError(message, param=field, code="context_length_exceeded")
         sampling = self._sampling(fields, wanted.max_tokens or room, wanted.logprobs)
-        generation = Generation(prompts, sampling, wanted.n, streaming=bool(fields.stream))
+        generation = Generation(prompts, sampling, wanted.n, streaming=bool(fields.stream), salt=fields.cache_salt)
         self.engine.submit(generation)
         return generation
 
