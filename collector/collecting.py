@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 import httpx
@@ -29,15 +30,15 @@ from collector.journal.disk import DISK, Disk
 from collector.limiter import FixedLimiter
 from collector.observer import Observer, SilentObserver
 from collector.outcomes import Outcomes
-from collector.prompts import Inventory, check_rows, repeat_rows, rows_of
+from collector.plan import Plan, plan_of
+from collector.prompts import Inventory, check_rows
 from collector.protocols import Protocol, get_protocol
-from collector.records.rows import Task
 from collector.settings import CollectSettings
 from collector.stalls import Outstanding
 from collector.stopping import StopSwitch, first_error
 from collector.verifiers import Verifier, verifier_of
 from collector.view import LiveRun
-from collector.work import Work, jobs_of
+from collector.work import Work
 
 __all__ = ["CollectResult", "check_apart", "collect"]
 
@@ -72,6 +73,8 @@ class CollectResult:
     flags: Mapping[str, int] = field(default_factory=dict)
     retries: Mapping[str, int] = field(default_factory=dict)
     stale_retries: int = 0
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    """What the run file says of early stop (`early_stop.Rounds.counts`); empty without it."""
 
     @property
     def failed(self) -> int:
@@ -122,7 +125,8 @@ async def collect(
                 observer.note(note)
             if verifier is None and protocol.name != "agent":
                 observer.note("no --verifier: these rollouts will carry no reward, and pairs need one")
-            run = _Run(settings, protocol, endpoints, verifier, journal, observer, stop or StopSwitch())
+            plan = await plan_of(settings, protocol, inventory, journal, observer, disk)
+            run = _Run(settings, protocol, endpoints, verifier, journal, observer, stop or StopSwitch(), plan)
             return await run.through(inventory)
 
 
@@ -146,6 +150,7 @@ class _Run:
         journal: Journal,
         observer: Observer,
         stop: StopSwitch,
+        plan: Plan,
     ) -> None:
         rng = random.Random(settings.seed)
         slots = settings.num_samples_in_parallel
@@ -155,11 +160,14 @@ class _Run:
         self.journal = journal
         self.observer = observer
         self.stop = stop
+        self.plan = plan
         self.limiter = FixedLimiter(slots)
         self.outstanding = Outstanding(settings.timeouts, observer)
-        self.outcomes = Outcomes(settings, verifier, journal, observer, stop, rng)
-        jobs = jobs_of(_tasks_left(settings, protocol, journal), lambda: self.attempts.samples)
-        self.work = Work(jobs, max(_PENDING_AT_LEAST, _PENDING_PER_SLOT * slots))
+        self.outcomes = Outcomes(settings, verifier, journal, observer, stop, rng, plan.settled)
+        jobs = plan.jobs(lambda: self.attempts.samples)
+        most_pending = max(_PENDING_AT_LEAST, _PENDING_PER_SLOT * slots)
+        self.work = Work(jobs, most_pending, more_may_come=plan.more_may_come)
+        plan.begin(self.work)
         self.health = Health(endpoints, protocol, observer, self.work.wake_all, self._end_with)
         self._workers = anyio.CancelScope()
         self._asking = True
@@ -175,21 +183,21 @@ class _Run:
         resumed = len(self.journal.done)
         for note in self.journal.notes:
             self.observer.note(note)
-        self.observer.started(resumed, inventory.tasks)
+        self.observer.started(resumed, self.plan.tasks)
         try:
             self.observer.watching(LiveRun(self.outstanding, self.limiter, self.endpoints, self.outcomes.retries))
             with calm_collector():
-                await self._collect(inventory.tasks - resumed)
+                await self._collect(self.plan.tasks - resumed)
         finally:
             self.observer.ended()
         outcomes = self.outcomes
-        interrupted = self.stop.thrown and resumed + outcomes.durable + outcomes.failed < inventory.tasks
+        interrupted = self.stop.thrown and resumed + outcomes.durable + outcomes.failed < self.plan.tasks
         sealed = await self._finish(inventory, interrupted)
         return CollectResult(
             settings=self.settings,
             paths=self.journal.paths,
             rows=inventory.rows,
-            tasks=inventory.tasks,
+            tasks=self.plan.tasks,
             rollouts=resumed + outcomes.durable,
             resumed=resumed,
             failures=dict(outcomes.failures),
@@ -200,6 +208,7 @@ class _Run:
             flags=dict(outcomes.flags),
             retries=dict(outcomes.retries),
             stale_retries=self.endpoints.stale_retries,
+            plan=self.plan.counts(),
         )
 
     async def _collect(self, remaining: int) -> None:
@@ -262,14 +271,9 @@ class _Run:
         self.work.stop()
 
     async def _finish(self, inventory: Inventory, interrupted: bool) -> SealResult | None:
-        counts = {"failed": self.outcomes.failed}
+        counts = {"failed": self.outcomes.failed, **self.plan.counts()}
         if interrupted:
             await self.journal.close("interrupted", counts)
             return None
-        return await self.journal.seal(inventory.rows, repeats_of=inventory.repeats_of, counts=counts)
-
-
-def _tasks_left(settings: CollectSettings, protocol: Protocol, journal: Journal) -> Iterator[Task]:
-    """The tasks that no rollout is there for, in input order."""
-    sends_seed = protocol.sends_seed if settings.send_seed is None else settings.send_seed
-    return repeat_rows(rows_of(settings), settings, sends_seed=sends_seed, skip=journal.done.__contains__)
+        await self.plan.finish()
+        return await self.journal.seal(inventory.rows, repeats_of=self.plan.repeats_of, counts=counts)

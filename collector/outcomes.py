@@ -15,6 +15,7 @@ from collector.errors import RequestError, RolloutError, ServerError, VerifierEr
 from collector.journal import Journal
 from collector.judging import MOST_BESIDE_BYTES, Beside, Judging, most_beside
 from collector.observer import Observer
+from collector.plan import Settled
 from collector.records.rollouts import Attempt, encode_failure, encode_rollout
 from collector.records.rows import Reply, Task, Verdict
 from collector.sameness import IDENTICAL, SeenTexts
@@ -43,12 +44,14 @@ class Outcomes:
         observer: Observer,
         stop: StopSwitch,
         rng: random.Random,
+        settled: Settled | None = None,
     ) -> None:
+        """`settled` is told of each task that has ended, on disk or not."""
         self.durable = 0
         self.failures: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
-        self.seen = SeenTexts(observer)
+        self.seen = SeenTexts(observer, in_turn=settled is None)
         self.delivery = Delivery(journal, self._landed)
         self._journal = journal
         self._observer = observer
@@ -56,6 +59,7 @@ class Outcomes:
         self._slots = settings.num_samples_in_parallel
         self._beside: Beside[_Replied] | None = None
         self._hopeful = len(journal.done) > 0
+        self._settled = settled
 
     def begin(self, group: TaskGroup) -> None:
         """Opens the place beside the generation where a verifier that waits does its work: tasks of `group`."""
@@ -117,6 +121,7 @@ class Outcomes:
             self.seen.end(task)
         self.failures[error.failure_class] += 1
         self._observer.failed(task, error)
+        self._settle(task, None, ())
         if not self._hopeful and self.failed >= _HOPELESS:
             raise ServerError(
                 f"the first {self.failed} rollouts all failed, the last with: {error};"
@@ -136,6 +141,12 @@ class Outcomes:
             return
         self._hopeful = True
         self.delivery.rollout(line, (task, reply, verdict, flags))
+        if self._settled is not None:
+            self._settle(task, None if verdict is None else verdict.reward, reply.flags)
+
+    def _settle(self, task: Task, reward: float | None, flags: tuple[str, ...]) -> None:
+        if self._settled is not None and self._settled(task, reward, flags):
+            self.seen.complete(task.row.task_index)
 
     def _landed(self, task: Task, reply: Reply, verdict: Verdict | None, flags: tuple[str, ...]) -> None:
         self.durable += 1

@@ -39,8 +39,11 @@ class SeenTexts:
     Repeats of a row have distinct seeds, or none at all, and are then drawn at random: either way they should differ.
     """
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, *, in_turn: bool = True) -> None:
+        """`in_turn`: rows begin one after another, all tasks of one before those of the next. Else `complete` tells
+        which row has had its last."""
         self._observer = observer
+        self._in_turn = in_turn
         self._groups: dict[int, _Group] = {}
         self._latest: _Group | None = None
         self._finished = 0
@@ -48,11 +51,12 @@ class SeenTexts:
         self._told = False
 
     def begin(self, tasks: Sequence[Task]) -> None:
-        """Tasks of one row begin. Rows begin one after another: all tasks of one before those of the next."""
+        """Tasks of one row begin."""
         index = tasks[0].row.task_index
         group = self._groups.get(index)
         if group is None:
-            self._complete(self._latest)
+            if self._in_turn:
+                self._complete(self._latest)
             group = self._groups[index] = self._latest = _Group(index)
         group.open += len(tasks)
 
@@ -76,9 +80,14 @@ class SeenTexts:
         if group.complete and not group.open:
             self._finish(group)
 
+    def complete(self, index: int) -> None:
+        """No further task of the row of that index will begin."""
+        self._complete(self._groups.get(index))
+
     def close(self) -> None:
         """No task will begin any more."""
-        self._complete(self._latest)
+        for group in list(self._groups.values()):
+            self._complete(group)
         if self._finished >= _ENOUGH:
             self._tell()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = ["PROTOCOLS", "CollectSettings", "ProtocolName", "RetryPolicy", "Timeo
 ProtocolName = Literal["chat", "responses", "completions", "agent"]
 PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 
+_LEAST_OF_A_PAIR = 2
 _MOST_REPEATS = 10_000
 """The journal knows a rollout by a slot of 16 bytes, and holds 256 prompts' slots at a time."""
 _MOST_IN_PARALLEL = 60_000
@@ -45,9 +47,16 @@ class CollectSettings:
     replica_urls: tuple[str, ...] = ()
     """Further servers of the same model, beside `base_url`."""
     num_repeats: int = 4
-    """Rollouts of each prompt; the most of any prompt where `repeats_by_agent` differs."""
+    """Rollouts of each prompt; the most of any where `repeats_by_agent` differs, or `until_gap` stops earlier."""
     repeats_by_agent: Mapping[str, int] = field(default_factory=dict)
     """Agent name -> rollouts of each of its prompts; `_default` for the others. Empty: `num_repeats` for all."""
+    until_gap: float | None = None
+    """Early stop: no further rollouts of a prompt that has two whose rewards are so far apart. None: all have their
+    `num_repeats`."""
+    min_chosen: float | None = None
+    """With `until_gap`: the better of the two has at least this reward."""
+    futile_after: int | None = None
+    """With `until_gap`: no further rollouts of a prompt whose first so many rewards are all equal. None: never."""
     num_samples_in_parallel: int = 32
     parallel_per_endpoint: int | None = None
     """The most requests in flight at any one of several endpoints; None: a fair share and a quarter more."""
@@ -88,6 +97,7 @@ class CollectSettings:
         self._check_choices()
         self._check_counts()
         self._check_repeats()
+        self._check_early_stop()
         self._check_body()
         for flag, text in (("--prompt-template", self.prompt_template), ("--system-prompt", self.system_prompt)):
             if text is not None:
@@ -108,7 +118,7 @@ class CollectSettings:
 
     def _check_counts(self) -> None:
         for flag, value, most in (
-            ("--num-repeats", self.num_repeats, _MOST_REPEATS),
+            ("--num-repeats" if self.until_gap is None else "--max-repeats", self.num_repeats, _MOST_REPEATS),
             ("--num-samples-in-parallel", self.num_samples_in_parallel, _MOST_IN_PARALLEL),
             ("--limit", 1 if self.limit is None else self.limit, _MOST_ROWS),
             ("--parallel-per-endpoint", self.parallel_per_endpoint or 1, _MOST_IN_PARALLEL),
@@ -128,6 +138,27 @@ class CollectSettings:
         for name, number in self.repeats_by_agent.items():
             if not 1 <= number <= self.num_repeats:
                 raise UsageError(f"--num-repeats: {name}: {number}: give a number from 1 to {self.num_repeats}")
+
+    def _check_early_stop(self) -> None:
+        if self.until_gap is None:
+            for flag, value in (("--min-chosen", self.min_chosen), ("--futile-after", self.futile_after)):
+                if value is not None:
+                    raise UsageError(f"{flag} {value}: goes with --until-gap: give that too")
+            return
+        if not 0 <= self.until_gap < math.inf:
+            raise UsageError(f"--until-gap {self.until_gap}: give a number, 0 or more")
+        if self.min_chosen is not None and not math.isfinite(self.min_chosen):
+            raise UsageError(f"--min-chosen {self.min_chosen}: give a finite number")
+        if self.num_repeats < _LEAST_OF_A_PAIR:
+            raise UsageError(f"--max-repeats {self.num_repeats}: a pair needs two rollouts: give 2 or more")
+        if self.futile_after is not None and not _LEAST_OF_A_PAIR <= self.futile_after < self.num_repeats:
+            raise UsageError(
+                f"--futile-after {self.futile_after}: give a number from 2, under --max-repeats {self.num_repeats}"
+            )
+        if self.repeats_by_agent:
+            raise UsageError("--until-gap and --num-repeats by agent: give one")
+        if self.verifier is None and self.protocol != "agent":
+            raise UsageError("--until-gap: needs rewards: give --verifier numeric, exact, regex:pattern=..., ...")
 
     def _check_body(self) -> None:
         for flag, fields in (("--param", self.params), ("--extra-body", self.extra_body)):
@@ -164,6 +195,9 @@ class CollectSettings:
             "verifier": self.verifier,
         }
         later: dict[str, Any] = {
+            "until_gap": self.until_gap,
+            "min_chosen": self.min_chosen,
+            "futile_after": self.futile_after,
             "vetoes": self.vetoes,
             "repeats_by_agent": dict(self.repeats_by_agent),
             "samples_per_request": self.samples_per_request if self.samples_per_request > 1 else None,
@@ -172,8 +206,8 @@ class CollectSettings:
             "prompt_template": self.prompt_template,
             "extra_body": dict(self.extra_body),
         }
-        # Only where they say something: runs from before they existed can be resumed.
-        return identity | {name: value for name, value in later.items() if value}
+        # Only where they say something (a gap of 0 does): runs from before they existed can be resumed.
+        return identity | {name: value for name, value in later.items() if value or value == 0}
 
     @property
     def verifier_specs(self) -> tuple[str, ...]:

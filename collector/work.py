@@ -77,8 +77,17 @@ class Work:
     away neither grows memory nor gets the whole input thrown at it.
     """
 
-    def __init__(self, fresh: Iterator[Job], most_pending: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        fresh: Iterator[Job],
+        most_pending: int,
+        clock: Callable[[], float] = time.monotonic,
+        more_may_come: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`more_may_come`: whether someone may still `add` jobs, though all that there were have ended. He wakes those
+        who wait when he will not."""
         self._fresh = fresh
+        self._more_may_come = more_may_come
         self._most_pending = most_pending
         self._clock = clock
         self._pending: list[tuple[float, int, Job]] = []
@@ -99,7 +108,9 @@ class Work:
     @property
     def over(self) -> bool:
         """Whether no job will be given out any more."""
-        return self._stopped or (self._drained and not self._pending and not self._out)
+        if self._stopped:
+            return True
+        return self._drained and not self._pending and not self._out and not self._more_may_come()
 
     def take(self) -> Job | None:
         """The retry that has been due the longest, or the next fresh job; None when there is none just now."""

@@ -14,7 +14,8 @@ __all__ = ["StreamPaths", "check_output"]
 @dataclass(frozen=True, slots=True)
 class StreamPaths:
     """The files of one output, all in one folder. For `out/rollouts.jsonl`: rollouts_failures.jsonl,
-    rollouts_incomplete.jsonl, rollouts.run.json and rollouts.lock; the stem of another name is kept."""
+    rollouts_incomplete.jsonl, rollouts_decisions.jsonl, rollouts.run.json and rollouts.lock; the stem of another name
+    is kept."""
 
     rollouts: Path
     """The journal while a run lives, the sealed file afterwards."""
@@ -22,6 +23,8 @@ class StreamPaths:
     """One row per failed attempt, in the order they failed."""
     incomplete: Path
     """Good rows of groups that lack a member; there only after a seal."""
+    decisions: Path
+    """One row per prompt, why it stopped; there only after the seal of a run with early stop."""
     run: Path
     lock: Path
 
@@ -36,6 +39,7 @@ class StreamPaths:
             rollouts=output,
             failures=output.with_name(f"{stem}_failures.jsonl"),
             incomplete=output.with_name(f"{stem}_incomplete.jsonl"),
+            decisions=output.with_name(f"{stem}_decisions.jsonl"),
             run=output.with_name(f"{stem}.run.json"),
             lock=output.with_name(f"{stem}.lock"),
         )
@@ -45,12 +49,12 @@ class StreamPaths:
 
     @property
     def all(self) -> tuple[Path, ...]:
-        return (self.rollouts, self.failures, self.incomplete, self.run, self.lock)
+        return (self.rollouts, self.failures, self.incomplete, self.decisions, self.run, self.lock)
 
     @property
     def scratch(self) -> tuple[Path, ...]:
         """Half-written files that a killed run may leave: they hold nothing that is not elsewhere."""
-        return tuple(scratch_of(path) for path in (self.rollouts, self.incomplete, self.run))
+        return tuple(scratch_of(path) for path in (self.rollouts, self.incomplete, self.decisions, self.run))
 
     @property
     def overwritten(self) -> Path:

@@ -125,13 +125,16 @@ def settings_differences(before: RunFile, after: RunFile) -> list[str]:
     """One `name: was X, now Y` per difference that forbids to resume, names sorted, nested ones as `params.top_p`. Of
     long texts (a prompt template) the part around their first difference is shown.
 
-    Two differences forbid nothing. A limit that has grown adds prompts and changes none. And a model that is named is
-    the same wherever it is served: a node that died must not take its rollouts with it. An endpoint of no named model
-    (an agent's) is all that is known of what answered, and stays.
+    Three differences forbid nothing. A limit that has grown adds prompts and changes none; with early stop, most
+    repeats that have grown add samples to prompts that had their most. And a model that is named is the same wherever
+    it is served: a node that died must not take its rollouts with it. An endpoint of no named model (an agent's) is all
+    that is known of what answered, and stays.
     """
     was = {**_flat(before.settings), "input sha256": before.input.get("sha256")}
     is_now = {**_flat(after.settings), "input sha256": after.input.get("sha256")}
     forgiven = {"limit"} if _has_grown(was.get("limit"), is_now.get("limit")) else set()
+    if was.get("until_gap") is not None and _has_grown(was.get("num_repeats"), is_now.get("num_repeats")):
+        forgiven.add("num_repeats")
     if was.get("model") is not None and was.get("model") == is_now.get("model"):
         forgiven.add("endpoint")
     differing = {

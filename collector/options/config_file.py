@@ -33,6 +33,10 @@ _RIVALS = (
     {"system_prompt", "system_prompt_file"},
     {"resume", "overwrite"},
     {"base_url", "agent_url"},
+    {"num_repeats", "until_gap"},
+    {"num_repeats", "max_repeats"},
+    {"num_repeats", "min_chosen"},
+    {"num_repeats", "futile_after"},
 )
 """Flags that contradict each other: one on the command line silences the others in the file."""
 _SHOWN = 60

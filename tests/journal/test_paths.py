@@ -12,12 +12,13 @@ from collector.journal import StreamPaths, check_output
 
 
 def test_names_stand_beside_the_output_and_keep_its_stem() -> None:
-    """Five files, one folder, one stem."""
+    """Six files, one folder, one stem."""
     paths = StreamPaths.for_output("out/night.jsonl")
     assert [str(path) for path in paths.all] == [
         "out/night.jsonl",
         "out/night_failures.jsonl",
         "out/night_incomplete.jsonl",
+        "out/night_decisions.jsonl",
         "out/night.run.json",
         "out/night.lock",
     ]
