@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
-from collector.options import add_collect_options, given_path, positive_int, protocol_of, settings_from
+from collector.options import (
+    add_collect_options,
+    given_path,
+    positive_int,
+    protocol_of,
+    settings_from,
+    watch_from,
+)
 from collector.terminal import plain, print_line
 
 if TYPE_CHECKING:  # the run's own imports cost start-up time that --help should not pay
     from collector.collecting import CollectResult
+    from collector.live.watch import Watch
     from collector.settings import CollectSettings
 
 __all__ = [
@@ -106,7 +114,8 @@ def _collect(args: argparse.Namespace) -> int:
     settings = settings_from(args, base_url=base_url, output=args.output)
     if args.dry_run:
         return show_dry_run(settings)
-    result = collect_in_terminal(lambda: collect_watched(settings))
+    watch = watch_from(args)
+    result = collect_in_terminal(lambda: collect_watched(settings, watch))
     return finish_collecting(result)
 
 
@@ -124,31 +133,34 @@ def _reverify(args: argparse.Namespace) -> int:
 
     check_scoring_alone(args)
     settings = settings_from(args, base_url=_NO_SERVER, output=args.output)
-    return finish_collecting(collect_in_terminal(lambda: _reverified(settings)))
+    watch = watch_from(args)
+    return finish_collecting(collect_in_terminal(lambda: _reverified(settings, watch)))
 
 
-async def _reverified(settings: CollectSettings) -> CollectResult | None:
+async def _reverified(settings: CollectSettings, watch: Watch) -> CollectResult | None:
     from collector.interrupt import interruptible
-    from collector.progress import BarObserver
+    from collector.live import watched
     from collector.reverify import reverify
 
-    observer = BarObserver()
-    return await interruptible(lambda stop: reverify(settings, observer=observer, stop=stop), observer.note)
+    with watched(watch) as observer:
+        return await interruptible(lambda stop: reverify(settings, observer=observer, stop=stop), observer.note)
 
 
-async def collect_watched(settings: CollectSettings, begun: Callable[[], None] | None = None) -> CollectResult | None:
-    """One run with a bar, and with Ctrl-C as a user expects it; None when a second Ctrl-C cut it short.
+async def collect_watched(
+    settings: CollectSettings, watch: Watch, begun: Callable[[], None] | None = None
+) -> CollectResult | None:
+    """One run that is watched, and with Ctrl-C as a user expects it; None when a second Ctrl-C cut it short.
 
     `begun` is called when the first rollout is on disk: what an --overwrite discards is gone by then.
     """
     from collector.collecting import collect
     from collector.interrupt import interruptible
+    from collector.live import watched
     from collector.openfiles import allow_open_files
-    from collector.progress import BarObserver
 
     allow_open_files(settings.num_samples_in_parallel)
-    observer = BarObserver(begun=begun)
-    return await interruptible(lambda stop: collect(settings, observer=observer, stop=stop), observer.note)
+    with watched(watch, begun) as observer:
+        return await interruptible(lambda stop: collect(settings, observer=observer, stop=stop), observer.note)
 
 
 def finish_collecting(result: CollectResult | None) -> int:

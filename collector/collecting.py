@@ -28,6 +28,7 @@ from collector.health import Health
 from collector.journal import Journal, SealResult, StreamPaths, check_output, file_digest, open_journal
 from collector.journal.disk import DISK, Disk
 from collector.limiter import FixedLimiter
+from collector.load import LoadWatch
 from collector.observer import Observer, SilentObserver
 from collector.outcomes import Outcomes
 from collector.plan import Plan, plan_of
@@ -169,6 +170,7 @@ class _Run:
         self.work = Work(jobs, most_pending, more_may_come=plan.more_may_come)
         plan.begin(self.work)
         self.health = Health(endpoints, protocol, observer, self.work.wake_all, self._end_with)
+        self.load = LoadWatch({each.name: each.client for each in endpoints.all}) if observer.wants_load else None
         self._workers = anyio.CancelScope()
         self._asking = True
         self._gone: ServerError | None = None
@@ -185,7 +187,10 @@ class _Run:
             self.observer.note(note)
         self.observer.started(resumed, self.plan.tasks)
         try:
-            self.observer.watching(LiveRun(self.outstanding, self.limiter, self.endpoints, self.outcomes.retries))
+            view = LiveRun(
+                self.outstanding, self.limiter, self.endpoints, self.outcomes.retries, self.journal.done, self.load
+            )
+            self.observer.watching(view)
             with calm_collector():
                 await self._collect(self.plan.tasks - resumed)
         finally:
@@ -220,6 +225,8 @@ class _Run:
                 beside.start_soon(self.outstanding.watch)
                 beside.start_soon(self._stop_when_asked)
                 self.health.watch(beside)
+                if self.load is not None:
+                    beside.start_soon(self.load.watch)
                 self.outcomes.begin(beside)
                 with self._workers:
                     async with anyio.create_task_group() as group:

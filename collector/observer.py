@@ -1,4 +1,4 @@
-"""What watches a run: told of every rollout on disk, every failure, every note. The terminal's one is in `progress`."""
+"""What watches a run: told of every rollout on disk, every failure, every note. The terminal's one is in `live`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collector.records.rows import PromptRow, Reply, Task, Verdict
 from collector.settings import CollectSettings
 
 if TYPE_CHECKING:
+    from collector.adaptive.changes import LimitChange
     from collector.load import ServerLoad
 
 __all__ = ["Observer", "RunView", "SilentObserver"]
@@ -34,6 +35,9 @@ class RunView(Protocol):
     def retries(self) -> Mapping[str, int]:
         """The failed attempts that were followed by another, by class."""
 
+    def there_before(self, row: PromptRow) -> int:
+        """How many of a row's rollouts were on disk when the run began."""
+
     @property
     def load(self) -> ServerLoad | None:
         """What the servers last said of themselves, all together; None when they do not, or nobody asked them."""
@@ -57,6 +61,9 @@ class Observer(Protocol):
 
     def rollout(self, task: Task, reply: Reply, verdict: Verdict | None) -> None: ...
     def failed(self, task: Task, error: RolloutError) -> None: ...
+    def limit_changed(self, change: LimitChange) -> None:
+        """More or fewer requests may be out at an endpoint."""
+
     def fewer(self, row: PromptRow, tasks: int) -> None:
         """So many further tasks of a row will not be made: its prompt has what it needs, or cannot get it."""
 
@@ -75,5 +82,6 @@ class SilentObserver:
     def answered(self, endpoint: str, seconds: float) -> None: ...
     def rollout(self, task: Task, reply: Reply, verdict: Verdict | None) -> None: ...
     def failed(self, task: Task, error: RolloutError) -> None: ...
+    def limit_changed(self, change: LimitChange) -> None: ...
     def fewer(self, row: PromptRow, tasks: int) -> None: ...
     def ended(self) -> None: ...

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from collector.endpoints import Endpoints
+from collector.journal.keys import KeySet
 from collector.limiter import Limiter
+from collector.load import LoadWatch, ServerLoad
+from collector.records.rows import PromptRow
 from collector.stalls import Outstanding
-
-if TYPE_CHECKING:
-    from collector.load import ServerLoad
 
 __all__ = ["LiveRun"]
 
 
 class LiveRun:
-    """A RunView: every property is read from the run's own parts at the moment of asking. `load` asks for the servers'
-    last word."""
+    """A RunView: every property is read from the run's own parts at the moment of asking."""
 
     def __init__(
         self,
@@ -25,11 +23,13 @@ class LiveRun:
         limiter: Limiter,
         endpoints: Endpoints,
         retries: Mapping[str, int],
-        load: Callable[[], ServerLoad | None] = lambda: None,
+        done: KeySet,
+        load: LoadWatch | None = None,
     ) -> None:
         self._outstanding = outstanding
         self._limiter = limiter
         self._endpoints = endpoints
+        self._done = done
         self._load = load
         self.retries = retries
 
@@ -45,6 +45,10 @@ class LiveRun:
     def endpoints(self) -> dict[str, int]:
         return {endpoint.name: endpoint.in_flight for endpoint in self._endpoints.all}
 
+    def there_before(self, row: PromptRow) -> int:
+        done = self._done
+        return sum((row.task_index, index) in done for index in range(done.num_repeats)) if len(done) else 0
+
     @property
     def load(self) -> ServerLoad | None:
-        return self._load()
+        return self._load.total if self._load is not None else None

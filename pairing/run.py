@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from collector.cli import collect_in_terminal, collect_watched, endpoint_of, finish_collecting, show_dry_run
 from collector.embedded.tasks import prompt_rows
 from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, OutputError, UsageError
-from collector.options import protocol_of, settings_from
+from collector.options import protocol_of, settings_from, watch_from
 from collector.terminal import plain, print_line
 from pairing.build import write_pairs
 from pairing.formats import get_format
@@ -30,6 +30,7 @@ from pairing.settings import PairSettings
 
 if TYPE_CHECKING:
     from collector.collecting import CollectResult
+    from collector.live.watch import Watch
     from collector.settings import CollectSettings
 
 __all__ = ["check", "ended_by_signals", "pair", "run", "show_formats"]
@@ -79,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
             places.pairs.unlink()
 
     collect = _collect_embedded if embedded else collect_watched
-    result = collect_in_terminal(lambda: collect(settings, begun))
+    watch = replace(watch_from(args), gap=pairing.min_gap)
+    result = collect_in_terminal(lambda: collect(settings, watch, begun))
     code = finish_collecting(result)
     if code == EXIT_INTERRUPTED:
         return code
@@ -130,12 +132,12 @@ def _complete(args: argparse.Namespace) -> bool:
     return embedded
 
 
-async def _collect_embedded(settings: CollectSettings, begun: Callable[[], None]) -> CollectResult | None:
+async def _collect_embedded(settings: CollectSettings, watch: Watch, begun: Callable[[], None]) -> CollectResult | None:
     from collector.embedded.process import EmbeddedServer
 
     # A port means nothing to --resume: the embedded model is the same endpoint wherever it listens.
     async with EmbeddedServer() as server:
-        return await collect_watched(replace(settings, base_url=server.base_url, endpoint_name=_EMBEDDED), begun)
+        return await collect_watched(replace(settings, base_url=server.base_url, endpoint_name=_EMBEDDED), watch, begun)
 
 
 def _build(settings: PairSettings, inputs: list[Path], output: Path, *, overwrite: bool) -> PairReport:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import UsageError
-from collector.options import patience, prompt, sampling, server, work
+from collector.options import patience, prompt, sampling, server, watching, work
 from collector.options.credentials import key_in
 from collector.settings import CollectSettings
 
@@ -20,6 +20,7 @@ def add_collect_options(parser: argparse.ArgumentParser) -> None:
     """Every flag that `pairmill collect` and `pairmill run` share; --input and --output are the caller's."""
     for group in _GROUPS:
         group.add_options(parser)
+    watching.add_options(parser)
 
 
 def protocol_of(args: argparse.Namespace) -> Any:

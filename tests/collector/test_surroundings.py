@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from collector.observer import Observer
-from collector.progress import BarObserver
+from collector.live import LiveObserver
 from collector.settings import CollectSettings
 
 _ASK = """
@@ -52,7 +52,7 @@ class _Gone(io.StringIO):
 def test_an_observer_whose_streams_are_gone_stays_quiet(tmp_path: Path) -> None:
     """`pairmill collect | head -1` must not end a night's run."""
     settings = CollectSettings(input=tmp_path / "i", output=tmp_path / "o", base_url="http://h")
-    observer: Observer = BarObserver(_Gone(), _Gone())
+    observer: Observer = LiveObserver(out=_Gone(), err=_Gone())
     observer.found(settings, 1, 4)
     observer.note("before")
     observer.started(0, 4)

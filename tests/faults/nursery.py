@@ -21,7 +21,7 @@ from typing import Any
 
 import pairing.cli
 from collector.journal.disk import Disk
-from collector.progress import BarObserver
+from collector.live import LiveObserver
 
 _NEEDED = (
     "anyio._backends._asyncio",
@@ -101,19 +101,19 @@ def _become(order: dict[str, Any]) -> None:
 def _report_to(path: str) -> None:
     """One line for each rollout that the bar has counted, naming the server's reply; `seal` when they are all in."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    counted, ended = BarObserver.rollout, BarObserver.ended
+    counted, ended = LiveObserver.rollout, LiveObserver.ended
 
-    def rollout(self: BarObserver, *told: Any) -> None:
+    def rollout(self: LiveObserver, *told: Any) -> None:
         counted(self, *told)
         task, reply = told[:2]
         name = json.loads(reply.raw).get("id", "-")
         os.write(fd, f"{task.row.task_index} {task.rollout_index} {name}\n".encode())
 
-    def over(self: BarObserver) -> None:
+    def over(self: LiveObserver) -> None:
         ended(self)
         os.write(fd, b"seal\n")
 
-    BarObserver.rollout, BarObserver.ended = rollout, over  # type: ignore[method-assign, assignment]
+    LiveObserver.rollout, LiveObserver.ended = rollout, over  # type: ignore[method-assign, assignment]
 
 
 def _fail_in_call(kind: str, nth: int, code: int, report: str) -> None:

@@ -1,0 +1,25 @@
+"""How a run is to be watched: on screen, by Prometheus, and with which gap a pair counts as usable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["PROGRESS", "Watch"]
+
+PROGRESS = ("auto", "bar", "plain", "off")
+"""`auto` is a bar in a terminal and plain lines elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """`progress` is one of PROGRESS. `metrics_port` is where Prometheus may ask: 0 takes a free one, None is none.
+
+    `gap` and `min_chosen` say when a prompt has a usable pair, as `collector.usable` takes them; the gap's default is
+    the pairing stage's.
+    """
+
+    progress: str = "auto"
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
+    gap: float = 0.15
+    min_chosen: float | None = None
