@@ -16,6 +16,7 @@ from collector.errors import OutputError
 from pairing.formats import Format
 from pairing.formats.llama_factory import LlamaFactory, LlamaFactoryAlpaca
 from pairing.output.card import MARK, dataset_card
+from pairing.output.drafts import new_draft, remove_stale
 from pairing.reading.compression import plain_name
 from pairing.reports.funnel import PairReport
 
@@ -82,10 +83,15 @@ def _text(path: Path) -> str:
 
 def _replace(path: Path, text: str) -> None:
     """The whole file or none of it."""
-    draft = path.with_name(f".{path.name}.tmp")
+    place = path.resolve()
+    remove_stale(place)
+    draft: Path | None = None
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path.resolve())
+        draft, file = new_draft(place)
+        with file:
+            file.write(text.encode())
+        draft.replace(place)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from pairing.formats import Format
-from pairing.output.writer import PairWriter
+from pairing.output.writer import EncodedRow, PairWriter
 from pairing.reading.compression import plain_name
 
 __all__ = ["SplitWriter", "in_validation", "split_paths"]
@@ -65,8 +65,14 @@ class SplitWriter:
 
     def write(self, record: Any, prompt_id: str) -> None:
         """The record's rows, in the file of their prompt."""
-        held_out = in_validation(prompt_id, self._share, self._seed)
-        (self._validation if held_out else self._train).write(record, prompt_id)
+        self._side(prompt_id).write(record, prompt_id)
+
+    def write_encoded(self, row: EncodedRow, prompt_id: str) -> None:
+        """A row that was encoded before, in the file of its prompt."""
+        self._side(prompt_id).write_encoded(row, prompt_id)
+
+    def _side(self, prompt_id: str) -> PairWriter:
+        return self._validation if in_validation(prompt_id, self._share, self._seed) else self._train
 
     def restart(self) -> None:
         """Forget all rows."""

@@ -7,28 +7,34 @@ an output named .parquet is made of it at the end.
 from __future__ import annotations
 
 import os
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
 from collector.errors import OutputError, UsageError
 from pairing.formats import Format
+from pairing.output.drafts import new_draft, remove_stale
 from pairing.output.interleave import Interleaver
 from pairing.output.parquet import is_parquet, need_pyarrow, write_parquet
 from pairing.reading.compression import compress, is_compressed
 
-__all__ = ["PairWriter", "holds_pairs"]
+__all__ = ["EncodedRow", "PairWriter", "holds_pairs"]
 
 _FIRST_BATCH = 4 * 2**20
 """Bytes. HF datasets settles column types on the first 10 MiB of a JSONL file (seen with 5.2: a key that is null there
 and a list later is refused). Rows grow when they get columns: hence well below."""
-_BUFFER = 1 << 18
+
+
+class EncodedRow(NamedTuple):
+    """A row that was encoded already, with no optional columns but its own."""
+
+    line: bytes
+    columns: frozenset[str]
 
 
 def holds_pairs(path: Path) -> bool:
@@ -73,6 +79,7 @@ class PairWriter:
         self._order: Interleaver[Any] | None = Interleaver() if target.spread else None
         self.adapted: Counter[str] = Counter()
         """What a policy did to make pairs fit, by name: pairs, not rows."""
+        remove_stale(self._place)
         self._draft, self._file = self._new_draft()
 
     def __enter__(self) -> PairWriter:
@@ -87,12 +94,11 @@ class PairWriter:
         """The rows of a record that the target made; one, most often. `prompt_id` says whose they are."""
         if adapted := self._target.adapted(record):
             self.adapted.update(adapted)
-        rows = self._target.rows(record)
-        if self._order is None:
-            self._write_rows(rows)
-            return
-        for row in rows:
-            self._write_rows(self._order.add(prompt_id, row))
+        self._place_rows(self._target.rows(record), prompt_id)
+
+    def write_encoded(self, row: EncodedRow, prompt_id: str) -> None:
+        """A row that was encoded before: what comes of it is what its record would have given."""
+        self._place_rows((row,), prompt_id)
 
     def widen(self, columns: frozenset[str]) -> None:
         """Give all rows, those to come too, these columns."""
@@ -158,13 +164,20 @@ class PairWriter:
         elif self._target.parquet_only:
             raise UsageError(f"--format {self._target.name} is read as Parquet alone: give an --output named .parquet")
 
+    def _place_rows(self, rows: Sequence[Any], prompt_id: str) -> None:
+        if self._order is None:
+            self._write_rows(rows)
+            return
+        for row in rows:
+            self._write_rows(self._order.add(prompt_id, row))
+
     def _write_rows(self, records: Iterable[Any]) -> None:
         try:
             for record in records:
-                missing = self._target.columns(record) - self._columns
+                missing = self._columns_of(record) - self._columns
                 self._rows += 1
                 if not (missing and self._widen(missing, record)):
-                    self._put(self._target.encode(record, self._columns))
+                    self._put(self._encode(record))
         except OSError as error:
             raise self._failed(error) from None
 
@@ -190,6 +203,17 @@ class PairWriter:
             lines_draft.unlink()
             lines.close()
 
+    def _columns_of(self, record: Any) -> frozenset[str]:
+        return record.columns if isinstance(record, EncodedRow) else self._target.columns(record)
+
+    def _encode(self, record: Any) -> bytes:
+        """The record's line with the file's columns."""
+        if not isinstance(record, EncodedRow):
+            return self._target.encode(record, self._columns)
+        if record.columns == self._columns:
+            return record.line
+        return self._target.encode(orjson.loads(record.line), self._columns)
+
     def _put(self, line: bytes) -> None:
         self._file.write(line + b"\n")
         self._size += len(line) + 1
@@ -208,7 +232,7 @@ class PairWriter:
         self._size = 0
         try:
             if leads:
-                self._put(self._target.encode(record, self._columns))
+                self._put(self._encode(record))
             old_file.seek(0)
             for line in old_file:
                 self._put(self._target.encode(orjson.loads(line), self._columns))
@@ -218,9 +242,8 @@ class PairWriter:
         return leads
 
     def _new_draft(self) -> tuple[Path, BinaryIO]:
-        draft = self._place.with_name(f".{self._place.name}.{secrets.token_hex(4)}.tmp")
         try:
-            return draft, draft.open("x+b", buffering=_BUFFER)
+            return new_draft(self._place)
         except OSError as error:
             raise self._failed(error) from None
 
