@@ -1,0 +1,240 @@
+"""One level, once: a closed loop of the collector's own parts, measured over a window of steady load.
+
+The slots fill, everything warms up at the level that is measured, and the window opens without a pause in between. When
+it closes nothing new is sent; what is still out is the tail, which is reported apart. Requests take the way that a
+run's do: built by the protocol, sent by its client, tried again by its policy, judged by its verifier. Only the journal
+is missing: rows go to a plain file, for the pairs to be counted.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import anyio
+import httpx
+import msgspec
+
+from collector.attempts import Attempts
+from collector.endpoints import Endpoints, open_endpoints
+from collector.errors import ServerError
+from collector.garbage import calm_collector
+from collector.health import Health
+from collector.journal.runfile import now as utc_now
+from collector.limiter import FixedLimiter
+from collector.observer import Observer
+from collector.parallelism.ends import TrialEnds
+from collector.parallelism.meters import ClientMeter, Flights, ServerMeter
+from collector.parallelism.records import Phase, RequestRecord, TrialRecord
+from collector.parallelism.supply import Supply
+from collector.protocols import Protocol
+from collector.records.rows import PromptRow
+from collector.settings import CollectSettings
+from collector.stopping import StopSwitch, first_error
+from collector.verifiers import Verifier
+from collector.work import Work, jobs_of
+
+__all__ = ["Plan", "Trial", "run_trial"]
+
+_PENDING_PER_SLOT = 2
+_PENDING_AT_LEAST = 16
+_LOOK = 0.01
+_POLLS = 10
+"""Readings of the server's metrics in a window, if that makes no more than four a second."""
+_TURNS = 3
+"""Requests of each slot that a window should see: servers work in waves."""
+_LEAST_ENDED = 30
+_PATIENCE = 5.0
+"""A window that is not full yet is held open for so many times its length; a warm-up may take as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One trial: its number, the pass it belongs to, the level, the place of its first prompt, its salt if any."""
+
+    trial: int
+    part: int
+    level: int
+    first: int
+    salt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a trial gave: its record, those of its attempts, and the model that answered."""
+
+    record: TrialRecord
+    requests: list[RequestRecord]
+    model: str | None
+
+
+async def run_trial(
+    plan: Plan,
+    settings: CollectSettings,
+    rows: Sequence[PromptRow],
+    protocol: Protocol,
+    verifier: Verifier | None,
+    ends: Callable[[Flights], TrialEnds],
+    *,
+    warmup: float,
+    seconds: float,
+    observer: Observer,
+    stop: StopSwitch,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Trial | None:
+    """The trial, or None when the stop switch ended it early. `ends` makes the place where replies go.
+
+    Raises ServerError when the server, or the verifier's, is gone.
+    """
+    settings = replace(settings, num_samples_in_parallel=plan.level)
+    if plan.salt is not None:
+        settings = replace(settings, extra_body={**settings.extra_body, "cache_salt": plan.salt})
+    async with open_endpoints(settings, protocol, transport, observer) as endpoints:
+        settings = replace(settings, model=endpoints.model)
+        supply = Supply(rows, settings, protocol, plan.first)
+        flights = Flights(settings.timeouts, observer, plan.level)
+        loop = _Loop(settings, protocol, endpoints, supply, flights, ends(flights), observer, stop)
+        return await loop.measured(plan, warmup, seconds, verifier)
+
+
+class _Loop:
+    """The workers of one trial, and what reads them."""
+
+    def __init__(
+        self,
+        settings: CollectSettings,
+        protocol: Protocol,
+        endpoints: Endpoints,
+        supply: Supply,
+        flights: Flights,
+        ends: TrialEnds,
+        observer: Observer,
+        stop: StopSwitch,
+    ) -> None:
+        slots = settings.num_samples_in_parallel
+        rng = random.Random(settings.seed)
+        self.slots = slots
+        self.endpoints = endpoints
+        self.supply = supply
+        self.flights = flights
+        self.ends = ends
+        self.stop = stop
+        self.limiter = FixedLimiter(slots)
+        jobs = jobs_of(supply.tasks(), lambda: self.attempts.samples)
+        self.work = Work(jobs, max(_PENDING_AT_LEAST, _PENDING_PER_SLOT * slots))
+        self.health = Health(endpoints, protocol, observer, self.work.wake_all, self._end_with)
+        self._workers = anyio.CancelScope()
+        self._gone: ServerError | None = None
+        self.attempts = Attempts(
+            settings, protocol, endpoints, self.limiter, self.work, self.health, flights, ends, observer, rng
+        )
+
+    async def measured(self, plan: Plan, warmup: float, seconds: float, verifier: Verifier | None) -> Trial | None:
+        try:
+            with calm_collector():
+                record = await self._run(plan, warmup, seconds, verifier)
+        except* Exception as errors:
+            raise first_error(errors) from None
+        if self._gone is not None:
+            raise self._gone
+        if self.stop.thrown:
+            return None
+        opened = record.warmup_s
+        closed = opened + record.measured_s
+        for request in self.ends.records:
+            request.trial, request.level = plan.trial, plan.level
+            request.phase = _phase(request.ended, opened, closed)
+        measured = sum(each.phase == "measured" and each.failure is None for each in self.ends.records)
+        return Trial(msgspec.structs.replace(record, rollouts=measured), self.ends.records, self.endpoints.model)
+
+    async def _run(self, plan: Plan, warmup: float, seconds: float, verifier: Verifier | None) -> TrialRecord:
+        client = ClientMeter()
+        clients = {endpoint.name: endpoint.client for endpoint in self.endpoints.all}
+        server = ServerMeter(clients, max(0.25, seconds / _POLLS))
+        began, when = time.monotonic(), utc_now()
+        self.ends.began = began
+        async with verifier or nullcontext(), anyio.create_task_group() as beside:
+            beside.start_soon(self.flights.watch)
+            beside.start_soon(client.watch)
+            beside.start_soon(server.watch)
+            beside.start_soon(self._stop_when_asked)
+            self.health.watch(beside)
+            self.ends.begin(beside)
+            with self._workers:
+                async with anyio.create_task_group() as group:
+                    for _ in range(self.slots):
+                        group.start_soon(self._worker)
+                    warm = await self._until(lambda: self.flights.turned_over, warmup, _PATIENCE * seconds)
+                    for meter in (self.flights, client, server):
+                        meter.restart()
+                    opened, before = time.monotonic(), self.ends.ended
+                    needed = before + max(_LEAST_ENDED, _TURNS * self.slots)
+                    enough = await self._until(lambda: self.ends.ended >= needed, seconds, _PATIENCE * seconds)
+                    closed = time.monotonic()
+                    in_flight, most = self.flights.read()
+                    figures, load = client.read(), server.read()
+                    self.work.stop()
+            await self.ends.finish()
+            beside.cancel_scope.cancel()
+        return TrialRecord(
+            trial=plan.trial,
+            level=plan.level,
+            part=plan.part,
+            began=when,
+            first=plan.first,
+            prompts=self.supply.begun,
+            warm=warm,
+            enough=enough,
+            warmup_s=opened - began,
+            measured_s=closed - opened,
+            rollouts=0,
+            tail_s=max(0.0, self.flights.last[1] - closed),
+            in_flight=round(in_flight, 3),
+            in_flight_max=most,
+            stale_retries=self.endpoints.stale_retries,
+            load=load,
+            **figures,
+        )
+
+    async def _until(self, there: Callable[[], bool], least: float, most: float) -> bool:
+        """Waits `least` seconds, then until it is `there`, `most` in all; whether it is. The switch cuts it short."""
+        began = time.monotonic()
+        while not self.stop.thrown and self._gone is None:
+            passed = time.monotonic() - began
+            if passed >= least and (there() or passed >= most):
+                break
+            await anyio.sleep(min(_LOOK, max(least - passed, 0.001)) if passed < least else _LOOK)
+        return there()
+
+    async def _worker(self) -> None:
+        """Makes one attempt after another, as a run's workers do (`collecting`)."""
+        ends, work, limiter, endpoints, attempts = self.ends, self.work, self.limiter, self.endpoints, self.attempts
+        while True:
+            if ends.full:
+                await ends.room()
+            await limiter.acquire()
+            room = endpoints.have_room
+            job = work.take() if room else None
+            if job is not None:
+                await attempts.make(job)
+                continue
+            limiter.release()
+            if not await work.more(room=room):
+                return
+
+    def _end_with(self, gone: ServerError) -> None:
+        self._gone = gone
+        self._workers.cancel()
+
+    async def _stop_when_asked(self) -> None:
+        await self.stop.wait()
+        self.work.stop()
+
+
+def _phase(ended: float, opened: float, closed: float) -> Phase:
+    if ended < opened:
+        return "warm-up"
+    return "measured" if ended < closed else "tail"
