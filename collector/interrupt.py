@@ -1,4 +1,9 @@
-"""Ctrl-C and SIGTERM: the first asks the run to drain, the second stops it at once."""
+"""Ctrl-C and SIGTERM: the first asks the run to drain, the second stops it at once.
+
+Every signal that reaches the process counts, however close they come. Two that come before the system has given the
+process a moment of processor time reach it as one: that is how signals are, and a wrapper that passes Ctrl-C on beside
+the terminal does not turn a drain into a stop.
+"""
 
 from __future__ import annotations
 
@@ -47,4 +52,14 @@ async def _watch(
                 scope.cancel()
                 return
             stop.throw()
-            say("stopping: requests in flight are being finished; once more stops at once")
+            say(_what_is_left(stop.to_judge()))
+
+
+def _what_is_left(to_judge: int) -> str:
+    if not to_judge:
+        return "stopping: requests in flight are being finished; once more stops at once"
+    replies = f"{to_judge} replies" if to_judge > 1 else "1 reply"
+    return (
+        f"stopping: requests in flight are being finished, and {replies} judged; once more stops at once,"
+        " and --resume asks again for what was not judged"
+    )

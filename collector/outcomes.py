@@ -56,6 +56,7 @@ class Outcomes:
         self._journal = journal
         self._observer = observer
         self._judging = Judging(verifier, settings.retry, rng, stop, self._verifier_failed)
+        stop.to_judge = self._to_judge
         self._slots = settings.num_samples_in_parallel
         self._beside: Beside[_Replied] | None = None
         self._hopeful = len(journal.done) > 0
@@ -65,6 +66,9 @@ class Outcomes:
         """Opens the place beside the generation where a verifier that waits does its work: tasks of `group`."""
         if self._judging.waits:
             self._beside = Beside(group, self._end_one, most_beside(self._slots), MOST_BESIDE_BYTES)
+
+    def _to_judge(self) -> int:
+        return self._beside.held if self._beside is not None else 0
 
     @property
     def failed(self) -> int:

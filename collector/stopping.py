@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
 __all__ = ["StopSwitch", "first_error"]
 
 
 class StopSwitch:
-    """Asks a run to drain: no new request is sent, those in flight are finished and kept."""
+    """Asks a run to drain: no new request is sent, those in flight are finished and kept.
+
+    `to_judge` is the run's to set: how many replies wait for their verdict, for whoever tells the user what is left.
+    """
 
     def __init__(self) -> None:
+        self.to_judge: Callable[[], int] = lambda: 0
         self._event = anyio.Event()
 
     @property

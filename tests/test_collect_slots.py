@@ -76,6 +76,24 @@ async def test_judges_that_do_not_answer_do_not_stop_the_generation(tmp_path: Pa
     assert_sealed(result, 4)
 
 
+async def test_a_stop_knows_how_many_replies_wait_for_a_judge(tmp_path: Path, judge: Judge) -> None:
+    """Whoever stops a run can be told how much there is still to judge: the switch counts it."""
+    prompts(tmp_path / "in.jsonl", 10)
+    server, stop = ModelServer(), StopSwitch()
+    counted: list[int] = []
+
+    async def let_go() -> None:
+        await until(lambda: judge.waiting == 40)
+        counted.append(stop.to_judge())
+        judge.go_on.set()
+
+    with server.serving():
+        async with anyio.create_task_group() as group:
+            group.start_soon(let_go)
+            await collect(settings(tmp_path, server, verifier=SLOW), stop=stop)
+    assert (counted, stop.to_judge()) == ([40], 0)
+
+
 async def test_replies_that_wait_for_a_judge_are_bounded(tmp_path: Path, judge: Judge) -> None:
     """A judge that answers nothing at all holds the run up once so many replies are in memory, and no sooner."""
     prompts(tmp_path / "in.jsonl", 300)
