@@ -14,9 +14,19 @@ import orjson
 from collector.client.client import credentials_of, request_headers
 from collector.client.redaction import REDACTED, Redactor
 from collector.collecting import check_apart
+from collector.early_stop import Ledger, Rounds, StopRule, rule_of
 from collector.errors import RolloutError
-from collector.journal import RunFile, StreamPaths, check_output, file_digest, read_run_file, rollouts_there
+from collector.journal import (
+    RunFile,
+    StreamPaths,
+    check_output,
+    file_digest,
+    read_run_file,
+    rollouts_there,
+    rows_there,
+)
 from collector.journal.keys import KeySet
+from collector.observer import SilentObserver
 from collector.policies import RetryPolicy, Timeouts
 from collector.prompts import Inventory, check_rows, repeat_rows, rows_of
 from collector.protocols import Protocol, get_protocol
@@ -25,7 +35,7 @@ from collector.records.rows import PromptRow, Task
 from collector.settings import CollectSettings
 from collector.urls import shown_url
 from collector.verifiers import Verifier, verifier_of
-from collector.work import jobs_of
+from collector.work import Job, jobs_of
 
 __all__ = ["dry_run"]
 
@@ -39,13 +49,15 @@ def dry_run(settings: CollectSettings) -> str:
     inventory = check_rows(settings, lambda row: _problem_in(row, settings, protocol, verifier))
     check_output(paths, resume=settings.resume, overwrite=settings.overwrite)
     there = _rollouts_there(settings, paths)
-    tasks = _first_tasks(settings, protocol, there)
+    jobs, most = _jobs(settings, protocol, inventory, there)
+    first = next(jobs, None)
+    tasks = first.tasks if first else ()
     where = _where(settings, tasks[0] if tasks else None)
     blocks = (
         "dry run: nothing is sent, nothing is written",
         *_request(settings, protocol, tasks, where),
         "the plan:",
-        "\n".join(f"  {name:<12} {text}" for name, text in _plan(settings, inventory, where, len(there))),
+        "\n".join(f"  {name:<12} {text}" for name, text in _plan(settings, inventory, where, len(there), most)),
     )
     return "\n\n".join(blocks)
 
@@ -74,12 +86,21 @@ def _rollouts_there(settings: CollectSettings, paths: StreamPaths) -> KeySet:
     return rollouts_there(paths, run, settings.num_repeats)
 
 
-def _first_tasks(settings: CollectSettings, protocol: Protocol, there: KeySet) -> tuple[Task, ...]:
-    """The repeats that the first request asks for; none when there is nothing left to ask."""
+def _jobs(
+    settings: CollectSettings, protocol: Protocol, inventory: Inventory, there: KeySet
+) -> tuple[Iterator[Job], int]:
+    """What is to be asked, the first request first, and how many rollouts the run comes to at most."""
     sends_seed = protocol.sends_seed if settings.send_seed is None else settings.send_seed
-    tasks = repeat_rows(rows_of(settings), settings, sends_seed=sends_seed, skip=there.__contains__)
-    job = next(jobs_of(tasks, lambda: settings.samples_per_request), None)
-    return job.tasks if job else ()
+    samples, skip, rule = (lambda: settings.samples_per_request), there.__contains__, rule_of(settings)
+    if rule is None:
+        return jobs_of(
+            repeat_rows(rows_of(settings), settings, sends_seed=sends_seed, skip=skip), samples
+        ), inventory.tasks
+    paths, ledger = StreamPaths.for_output(settings.output), Ledger(inventory.rows, rule.most)
+    if len(there):
+        ledger.read(rows_there(paths))
+    rounds = Rounds(settings, rule, ledger, skip, sends_seed, SilentObserver(), paths.decisions)
+    return rounds.jobs(samples), rounds.tasks
 
 
 def _request(settings: CollectSettings, protocol: Protocol, tasks: tuple[Task, ...], where: str) -> tuple[str, ...]:
@@ -111,10 +132,17 @@ def _body(settings: CollectSettings, protocol: Protocol, tasks: tuple[Task, ...]
     return "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in pretty)
 
 
-def _plan(settings: CollectSettings, inventory: Inventory, where: str, there: int) -> Iterator[tuple[str, str]]:
+def _plan(
+    settings: CollectSettings, inventory: Inventory, where: str, there: int, most: int
+) -> Iterator[tuple[str, str]]:
     yield "input", f"{settings.input}: {inventory.rows} {'row' if inventory.rows == 1 else 'rows'}"
     yield "output", f"{settings.output}{_output_state(settings, there)}"
-    yield "rollouts", f"{inventory.tasks} ({_repeats(settings)})"
+    rule = rule_of(settings)
+    if rule is None:
+        yield "rollouts", f"{inventory.tasks} ({_repeats(settings)})"
+    else:
+        yield "rollouts", f"at most {most} (from {rule.first} to {rule.most} of each row)"
+        yield "early stop", _early_stop(rule)
     for note in inventory.notes:
         yield "note", note
     if settings.temperatures:
@@ -140,6 +168,16 @@ def _repeats(settings: CollectSettings) -> str:
         numbers = ", ".join(f"{name} {number}" for name, number in settings.repeats_by_agent.items())
         return f"repeats of each row by agent: {numbers}"
     return f"{settings.num_repeats} of each row"
+
+
+def _early_stop(rule: StopRule) -> str:
+    """When a prompt has enough."""
+    text = f"at two rollouts whose rewards are at least {rule.gap:g} apart"
+    if rule.min_chosen is not None:
+        text += f", the better one's at least {rule.min_chosen:g}"
+    if rule.futile_after is not None:
+        text += f"; or at {rule.futile_after} rewards that are all equal"
+    return text
 
 
 def _parallelism(settings: CollectSettings) -> str:

@@ -3,7 +3,7 @@
 from collector.journal.digest import file_digest
 from collector.journal.journal import Journal, open_journal
 from collector.journal.paths import StreamPaths, check_output
-from collector.journal.preview import rollouts_there
+from collector.journal.preview import rollouts_there, rows_there
 from collector.journal.reader import Line, iter_lines, read_rollouts
 from collector.journal.runfile import RunFile, RunState, read_run_file, write_run_file
 from collector.journal.seal import SealResult, seal
@@ -22,6 +22,7 @@ __all__ = [
     "read_rollouts",
     "read_run_file",
     "rollouts_there",
+    "rows_there",
     "seal",
     "write_run_file",
 ]

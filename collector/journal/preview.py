@@ -11,7 +11,7 @@ from collector.journal.reader import Line, iter_lines
 from collector.journal.runfile import RunFile, check_same_run
 from collector.journal.scan import read_key
 
-__all__ = ["rollouts_there"]
+__all__ = ["rollouts_there", "rows_there"]
 
 
 def rollouts_there(paths: StreamPaths, run: RunFile, num_repeats: int) -> KeySet:
@@ -23,13 +23,13 @@ def rollouts_there(paths: StreamPaths, run: RunFile, num_repeats: int) -> KeySet
     if not paths.hold_rows():
         return there
     check_same_run(paths, run)
-    for line in _rows(paths):
+    for line in rows_there(paths):
         key = read_key(line.path, line.offset, line.raw, num_repeats)
         there.add(key.task_index, key.rollout_index)
     return there
 
 
-def _rows(paths: StreamPaths) -> Iterator[Line]:
+def rows_there(paths: StreamPaths) -> Iterator[Line]:
     """The rows of the journal and those of incomplete groups, without a torn last line, which the run would cut off."""
     for path in (paths.rollouts, paths.incomplete):
         if not path.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from collector.work import Job, Work
 
 Outcome = float | None
 """The reward of a sample; None: it fails for good."""
-Outcomes = list[list[Outcome]]
+Outcomes = Sequence[Sequence[Outcome]]
 """Of each prompt, the outcome of each sample."""
 Decision = tuple[int, str | None]
 
@@ -52,7 +52,7 @@ rules = st.builds(
 )
 
 
-def expected(outcomes: list[Outcome], rule: StopRule) -> Decision:
+def expected(outcomes: Sequence[Outcome], rule: StopRule) -> Decision:
     """The decision on one prompt, sample after sample."""
     size = 0
     while True:
@@ -201,7 +201,7 @@ def test_kills_change_no_decision(
 def test_what_failed_may_come_later_and_costs_nothing_that_is_there(
     outcomes: Outcomes, rule: StopRule, rng: random.Random, slots: int
 ) -> None:
-    """A resumed run in which nothing fails any more: it asks for what failed, keeps every row, and each group is whole."""
+    """A resumed run in which nothing fails any more asks for what failed, keeps every row, and each group is whole."""
     with tempfile.TemporaryDirectory() as folder:
         disk = disk_of(Path(folder), outcomes, rule)
         disk.run(rng, slots, None)
