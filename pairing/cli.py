@@ -14,12 +14,19 @@ from typing import Any
 
 from collector.cli import add_parsers
 from collector.errors import EXIT_PARTIAL, PairmillError, UsageError
-from collector.options import Parser, add_collect_options
+from collector.options import Parser, add_collect_options, given_path
+from collector.options.bench import add_bench_options
 from collector.options.config_file import with_config
 from collector.options.credentials import is_credential
 from collector.options.plus_args import translate
 from collector.terminal import plain, print_line
-from pairing.options.flags import add_compare_options, add_explain_options, add_pair_options
+from pairing.options.flags import (
+    add_compare_options,
+    add_explain_options,
+    add_pair_options,
+    add_policy_options,
+    add_strategy,
+)
 from pairing.stats.options import add_stats_options
 from pairing.streams import keep_writing, lost_output
 
@@ -89,6 +96,7 @@ def _parser() -> tuple[Parser, Mapping[str, Parser]]:
     _add_explain(commands)
     _add_compare(commands)
     _add_stats(commands)
+    _add_bench(commands)
     return parser, commands.choices
 
 
@@ -153,6 +161,20 @@ def _add_stats(commands: argparse._SubParsersAction[Parser]) -> None:
     stats.set_defaults(handler=_stats, parser=stats)
 
 
+def _add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
+    bench = commands.add_parser("bench", help="measure how many requests in flight your server is best given")
+    bench.add_argument(
+        "--output-dir", type=given_path, required=True, metavar="DIR", help="where everything is written"
+    )
+    bench.add_argument("--input", type=given_path, metavar="PATH", help="prompts, JSONL (default: the bundled ones)")
+    add_bench_options(bench)
+    add_collect_options(bench)
+    pairing = bench.add_argument_group("pairing")
+    add_strategy(pairing)
+    add_policy_options(bench, pairing)
+    bench.set_defaults(handler=_bench, parser=bench)
+
+
 def _run(args: argparse.Namespace) -> int:
     from pairing.run import run
 
@@ -187,6 +209,12 @@ def _compare(args: argparse.Namespace) -> int:
     from pairing.reports.compare import compare
 
     return compare(args)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from pairing.bench import bench
+
+    return bench(args)
 
 
 def _stats(args: argparse.Namespace) -> int:

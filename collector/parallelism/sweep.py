@@ -118,7 +118,13 @@ class _Sweep:
         facts = self.folder.facts
         facts.setdefault("began", utc_now())
         facts["cache"] = facts.get("cache") or await self._cache()
-        facts["prompts"] = len(self.rows)
+        facts |= {
+            "prompts": len(self.rows),
+            "repeats": self.collect.num_repeats,
+            "endpoint": self.collect.endpoint,
+            "protocol": self.collect.protocol,
+            "input": self.collect.input.name,
+        }
         for part in range(1, self.settings.passes + 1):
             if not await self._pass(part):
                 if self.folder.trials:
