@@ -1,0 +1,163 @@
+"""report.html: one page that needs nothing beside itself, light or dark as its reader's system is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from collector.parallelism.figures import LevelFigures
+from collector.parallelism.intervals import Interval
+from collector.parallelism.report.charts import Chart, Mark, Series, draw
+from collector.parallelism.report.columns import columns_of, shown
+from collector.parallelism.report.words import (
+    advice,
+    agreement_lines,
+    facts_lines,
+    flag_line,
+    knee_lines,
+    setting,
+)
+from collector.parallelism.summary import Summary
+
+__all__ = ["page"]
+
+_CURVE = 60
+"""Points of a model's curve."""
+_BUSY = 85.0
+
+Point = tuple[float, float, float | None, float | None]
+
+
+def page(summary: Summary) -> str:
+    """The HTML. Every text in it is escaped."""
+    columns = columns_of(summary.levels)
+    best = summary.recommendation.level if summary.recommendation else None
+    rows = [
+        {"best": figures.level == best, "cells": [shown(column, figures) for column in columns]}
+        for figures in summary.levels
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html.jinja").render(
+        setting=setting(summary),
+        advice=advice(summary),
+        about=list(_about(summary)),
+        flags=[{"grave": flag.grave, "text": flag_line(flag)} for flag in summary.flags],
+        charts=[
+            {"svg": draw(chart), "title": chart.title, "unit": chart.unit, "note": chart.note}
+            for chart in _charts(summary)
+            if chart.series
+        ],
+        heads=[column.head for column in columns],
+        rows=rows,
+        knees=list(knee_lines(summary)),
+        agreement=list(agreement_lines(summary)),
+        facts=list(facts_lines(summary)),
+    )
+
+
+def _about(summary: Summary) -> Iterator[tuple[str, Any]]:
+    facts = summary.facts
+    for name in ("model", "endpoint", "protocol", "input", "prompts", "cache", "began", "ended", "pairmill"):
+        if facts.get(name) is not None:
+            yield name, facts[name]
+
+
+def _charts(summary: Summary) -> Iterator[Chart]:
+    levels = [figures.level for figures in summary.levels]
+
+    def chart(title: str, unit: str, series: Sequence[Series], **more: Any) -> Chart:
+        return Chart(title, unit, levels, series, **more)
+
+    yield chart("Throughput", "rollouts/s", _throughput(summary), marks=_knees(summary), note=_throughput_note(summary))
+    yield chart(
+        "Latency",
+        "ms",
+        _some(
+            summary,
+            ("p50", 1, lambda f: f.p50, 1000),
+            ("p90", 2, lambda f: f.p90, 1000),
+            ("p99", 3, lambda f: f.p99, 1000),
+        ),
+        note="From the request to its whole reply, of what ended in the window.",
+    )
+    yield chart(
+        "Usable pairs",
+        "pairs/s",
+        _some(summary, ("", 1, lambda f: f.pairs_per_s, 1)),
+        note="By the pairing stage's own rules: its default strategy and guards.",
+    )
+    yield chart(
+        "Yield",
+        "usable pairs per million output tokens",
+        _some(summary, ("", 1, lambda f: f.pairs_per_million_tokens, 1)),
+        from_zero=False,
+        note="Load should not change it. The axis does not begin at 0.",
+    )
+    yield chart(
+        "Reward",
+        "mean reward",
+        _some(summary, ("", 1, lambda f: f.reward, 1)),
+        from_zero=False,
+        note="Load should not change it. The axis does not begin at 0.",
+    )
+    yield chart("Output tokens", "tokens/s", _some(summary, ("", 1, lambda f: f.tokens_per_s, 1)))
+    server = _some(summary, ("running", 1, lambda f: f.running, 1), ("waiting", 2, lambda f: f.waiting, 1))
+    yield chart("The server's word", "requests", server, note="Its own metrics, the mean of a few readings a second.")
+    yield chart(
+        "The client",
+        "% of a core",
+        _some(summary, ("", 1, lambda f: f.client_cpu, 100)),
+        limits=(_BUSY,),
+        note=f"Above {_BUSY:.0f}% (dashed) the client itself may be the bottleneck.",
+    )
+
+
+def _some(
+    summary: Summary, *wanted: tuple[str, int, Callable[[LevelFigures], float | Interval | None], float]
+) -> list[Series]:
+    """A series for each (name, colour, figure, scale) that was measured."""
+    series = []
+    for name, colour, read, scale in wanted:
+        points = [point for figures in summary.levels if (point := _point(figures.level, read(figures), scale))]
+        if points:
+            series.append(Series(name, points, colour))
+    return series
+
+
+def _point(level: int, value: float | Interval | None, scale: float) -> Point | None:
+    if value is None:
+        return None
+    if isinstance(value, Interval):
+        return level, value.value * scale, value.low * scale, value.high * scale
+    return level, value * scale, None, None
+
+
+def _throughput(summary: Summary) -> list[Series]:
+    measured = _some(summary, ("measured", 1, lambda f: f.rollouts_per_s, 1))
+    law = summary.law
+    if law is None:
+        return measured
+    first, last = summary.levels[0].level, summary.levels[-1].level
+    steps = (first * (last / first) ** (place / _CURVE) for place in range(_CURVE + 1))
+    return [Series("law", [(level, law.at(level), None, None) for level in steps], 3, dashed=True), *measured]
+
+
+def _throughput_note(summary: Summary) -> str:
+    fitted = " Dashed: the scalability law, fitted." if summary.law else ""
+    return f"Band and whiskers: 95% of the resamples.{fitted}"
+
+
+def _knees(summary: Summary) -> list[Mark]:
+    marks = []
+    if summary.recommendation:
+        marks.append(Mark(summary.recommendation.level, f"use {summary.recommendation.level}", strong=True))
+    if summary.segments:
+        marks.append(Mark(summary.segments.knee, f"segments {summary.segments.knee:.0f}"))
+    if summary.law:
+        marks.append(Mark(summary.law.knee, f"law {summary.law.knee}"))
+    return marks

@@ -1,0 +1,35 @@
+"""The summary for the terminal: a table, the flags, where the files are, and last the setting to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector.parallelism.report.columns import columns_of, shown
+from collector.parallelism.report.words import advice, agreement_lines, flag_line, knee_lines, setting
+from collector.parallelism.summary import Summary
+
+__all__ = ["table_text", "terminal_text"]
+
+
+def terminal_text(summary: Summary, folder: Path) -> str:
+    """Lines for the terminal, not yet made safe for it."""
+    parts = [table_text(summary), ""]
+    parts += [f"flag: {flag_line(flag)}" for flag in summary.flags]
+    parts += ["", *(f"knee, {line}" for line in list(knee_lines(summary))[:3]), list(knee_lines(summary))[-1]]
+    parts += [*agreement_lines(summary), "", advice(summary), f"{folder / 'report.html'}: all figures, with plots"]
+    use = setting(summary)
+    return "\n".join([*parts, use] if use else parts)
+
+
+def table_text(summary: Summary) -> str:
+    """The short table, right-aligned, without intervals."""
+    columns = columns_of(summary.levels, short=True)
+    rows = [[column.head for column in columns]]
+    rows += [[shown(column, figures, interval=False) for column in columns] for figures in summary.levels]
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

@@ -1,0 +1,72 @@
+"""A sweep in the terminal: a line for each trial on stderr, and Ctrl-C as a user expects it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from collector.parallelism.records import TrialRecord
+from collector.parallelism.settings import BenchSettings
+from collector.parallelism.summary import Summary
+from collector.parallelism.sweep import CountPairs, Swept, sweep
+from collector.terminal import plain
+
+__all__ = ["LineWatcher", "sweep_watched"]
+
+_AROUND = 1.4
+"""A trial's time over that of its window: the warm-up, the tail, connections, counting."""
+_CACHES = {
+    "salt": "same prompts and seeds at each level, each trial with a cache_salt of its own",
+    "disjoint": "each trial has prompts of its own, so that no cache helps (--cache-bust)",
+    "none": "same prompts and seeds at each level; the server's cache may help later trials (--cache-bust)",
+}
+
+
+class LineWatcher:
+    """Writes a line for each trial."""
+
+    def __init__(self, settings: BenchSettings) -> None:
+        self._settings = settings
+        self._told_cache = False
+
+    def note(self, text: str) -> None:
+        self._say(f"note: {plain(text)}")
+
+    def planned(self, levels: Sequence[int], done: int, left: int, cache: str) -> None:
+        if not self._told_cache:
+            self._told_cache = True
+            self._say(_CACHES.get(cache, cache))
+        there = f" ({done} trials are there already)" if done else ""
+        seconds = left * _AROUND * self._settings.level_seconds
+        time = f"{seconds / 60:.0f} minutes" if seconds > 150 else f"{seconds:.0f} s"
+        self._say(f"levels {', '.join(map(str, levels))}: {left} trials, about {time}{there}")
+
+    def began(self, part: int, level: int) -> None: ...
+
+    def ended(self, trial: TrialRecord) -> None:
+        rate = trial.rollouts / trial.measured_s
+        held = "" if trial.in_flight_max == trial.level else f", {trial.in_flight:.1f} really"
+        passes = f"{trial.part}/{self._settings.passes}"
+        self._say(f"pass {passes}  {trial.level:>5} in flight{held}  {rate:8.1f} rollouts/s")
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+async def sweep_watched(settings: BenchSettings, count_pairs: CountPairs | None) -> Swept | None:
+    """One sweep in the terminal; without a summary when a first Ctrl-C ended it, None when a second cut it short."""
+    from collector.interrupt import interruptible
+    from collector.openfiles import allow_open_files
+    from collector.parallelism.report import report_files
+
+    allow_open_files(settings.coarse[-1])
+    watcher = LineWatcher(settings)
+
+    def reports(summary: Summary) -> dict[str, bytes]:
+        return report_files(summary)
+
+    return await interruptible(
+        lambda stop: sweep(settings, watcher=watcher, stop=stop, count_pairs=count_pairs, reports=reports),
+        watcher.note,
+    )
