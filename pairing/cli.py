@@ -27,6 +27,7 @@ from pairing.options.flags import (
     add_policy_options,
     add_strategy,
 )
+from pairing.planning.options import add_plan_options
 from pairing.stats.options import add_stats_options
 from pairing.streams import keep_writing, lost_output
 
@@ -96,6 +97,7 @@ def _parser() -> tuple[Parser, Mapping[str, Parser]]:
     _add_explain(commands)
     _add_compare(commands)
     _add_stats(commands)
+    _add_plan(commands)
     _add_bench(commands)
     return parser, commands.choices
 
@@ -175,6 +177,14 @@ def _add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
     bench.set_defaults(handler=_bench, parser=bench)
 
 
+def _add_plan(commands: argparse._SubParsersAction[Parser]) -> None:
+    plan = commands.add_parser(
+        "plan", help="foretell yield and cost at other repeats and gaps, no request sent", conflict_handler="resolve"
+    )
+    add_plan_options(plan)
+    plan.set_defaults(handler=_plan, parser=plan)
+
+
 def _run(args: argparse.Namespace) -> int:
     from pairing.run import run
 
@@ -227,6 +237,16 @@ def _stats(args: argparse.Namespace) -> int:
     for line in answer.unmet:
         sys.stderr.write(f"pairmill: {plain(line)}\n")
     return EXIT_PARTIAL if answer.unmet else 0
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from pairing.planning.command import plan
+    from pairing.run import ended_by_signals
+
+    with ended_by_signals():
+        planned = plan(args)
+    print_line(planned.text)
+    return 0 if planned.any_pair else EXIT_PARTIAL
 
 
 if __name__ == "__main__":
