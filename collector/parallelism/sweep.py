@@ -6,6 +6,7 @@ is measured (`trial`), and what follows from all of them (`summary`).
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,8 @@ CountPairs = Callable[[Path], Mapping[int, int]]
 
 _KNOWS_SALT = frozenset({"vllm", "sglang", "pairmill"})
 """What such servers say they are owned by, in the list of their models."""
+_GOLDEN = 0.618034
+"""Of the order of prompts: multiples of it, counted round, lie far apart however many there are."""
 
 
 class Watcher(Protocol):
@@ -112,6 +115,7 @@ class _Sweep:
         self.count_pairs = count_pairs
         self.transport = transport
         self.observer = _Notes(watcher)
+        self._told = False
         self.whole = Supply(rows, self.collect, protocol, 0).repeats_at
 
     async def through(self, reports: Callable[[Summary], Mapping[str, bytes]]) -> Swept:
@@ -130,6 +134,7 @@ class _Sweep:
                 if self.folder.trials:
                     self.folder.write_summary("interrupted", facts)
                 return Swept(None, self.folder.path)
+        facts["rounds"] = math.ceil(max(trial.prompts for trial in self.folder.trials) / len(self.rows))
         summary = summarise(
             {"pairmill": _version(), **facts, "ended": utc_now()},
             self.folder.trials,
@@ -198,7 +203,8 @@ class _Sweep:
         return [] if knee is None else list(refined(levels, knee))
 
     def _tell(self, part: int, left: list[int]) -> None:
-        if left:
+        if left and (part == 1 or not self._told):
+            self._told = True
             levels = sorted({*self.settings.coarse, *left})
             later = (self.settings.passes - part) * len(levels)
             self.watcher.planned(levels, len(self.folder.trials), len(left) + later, self.folder.facts["cache"])
@@ -207,7 +213,7 @@ class _Sweep:
         trials = self.folder.trials
         number = 1 + max((trial.trial for trial in trials), default=0)
         cache = self.folder.facts["cache"]
-        first = max((trial.first + trial.prompts for trial in trials), default=0) if cache == "disjoint" else 0
+        first = self._first(part)
         salt = f"pairmill-{self.folder.facts['began']}-{number}" if cache == "salt" else None
         with self.folder.rows.open("wb") as rows:
             trial = await self._measure(Plan(number, part, level, first, salt), rows)
@@ -217,6 +223,13 @@ class _Sweep:
         self._count(trial.requests)
         self.folder.add(trial.record, trial.requests)
         return trial.record
+
+    def _first(self, part: int) -> int:
+        """The place of a trial's first prompt. The levels of a pass all begin at the same one; passes begin far from
+        each other, so that together they see many prompts."""
+        if self.folder.facts["cache"] == "disjoint":
+            return max((trial.first + trial.prompts for trial in self.folder.trials), default=0)
+        return int(len(self.rows) * ((part - 1) * _GOLDEN % 1))
 
     async def _measure(self, plan: Plan, rows: IO[bytes]) -> Trial | None:
         verifier = verifier_of(self.collect)

@@ -18,7 +18,9 @@ from collector.parallelism.report.columns import number
 __all__ = ["Chart", "Mark", "Series", "draw"]
 
 _WIDTH, _HEIGHT = 560, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 88, 40, 44
+_LEFT, _BOTTOM = 58, 44
+_TOP, _TOP_WITH_MARKS = 16, 40
+_RIGHT, _RIGHT_WITH_NAMES = 24, 88
 _APART = 24
 """Pixels between the middles of two labels of the horizontal axis."""
 _LINE = 14
@@ -72,15 +74,17 @@ class _Scales:
         low, high = min(values, default=0.0), max(values, default=1.0)
         self.ticks = _ticks(0.0 if chart.from_zero else low, high)
         self.bottom, self.top = self.ticks[0], self.ticks[-1]
+        self.ceiling = _TOP_WITH_MARKS if chart.marks else _TOP
+        self.right = _WIDTH - (_RIGHT_WITH_NAMES if any(series.name for series in chart.series) else _RIGHT)
 
     def x(self, level: float) -> float:
         span = self.last - self.first
         share = (math.log(level) - self.first) / span if span else 0.5
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + share * (self.right - _LEFT)
 
     def y(self, value: float) -> float:
         share = (value - self.bottom) / (self.top - self.bottom)
-        return _HEIGHT - _BOTTOM - min(1.0, max(0.0, share)) * (_HEIGHT - _TOP - _BOTTOM)
+        return _HEIGHT - _BOTTOM - min(1.0, max(0.0, share)) * (_HEIGHT - self.ceiling - _BOTTOM)
 
 
 def draw(chart: Chart) -> Markup:
@@ -96,7 +100,7 @@ def draw(chart: Chart) -> Markup:
 
 
 def _grid(chart: Chart, scales: _Scales) -> list[str]:
-    right = _WIDTH - _RIGHT
+    right = scales.right
     parts = []
     for value in scales.ticks:
         y = scales.y(value)
@@ -105,11 +109,10 @@ def _grid(chart: Chart, scales: _Scales) -> list[str]:
     for value in chart.limits:
         y = scales.y(value)
         parts.append(f'<line class="limit" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-    last = -math.inf
-    for level in _by_weight(chart.levels, scales):
-        x = scales.x(level)
-        parts.append(_text(x, _HEIGHT - _BOTTOM + 18, str(level), "tick", "middle"))
-        last = max(last, x)
+    parts += [
+        _text(scales.x(level), _HEIGHT - _BOTTOM + 18, str(level), "tick", "middle")
+        for level in _by_weight(chart.levels, scales)
+    ]
     parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, "requests in flight", "tick", "middle"))
     return parts
 

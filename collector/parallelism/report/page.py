@@ -27,6 +27,10 @@ __all__ = ["page"]
 _CURVE = 60
 """Points of a model's curve."""
 _BUSY = 85.0
+_QUALITY = (
+    "Load should not change it; slower levels saw fewer prompts. The axis does not begin at 0."
+    " The test below compares the same prompts."
+)
 
 Point = tuple[float, float, float | None, float | None]
 
@@ -96,14 +100,14 @@ def _charts(summary: Summary) -> Iterator[Chart]:
         "usable pairs per million output tokens",
         _some(summary, ("", 1, lambda f: f.pairs_per_million_tokens, 1)),
         from_zero=False,
-        note="Load should not change it. The axis does not begin at 0.",
+        note=_QUALITY,
     )
     yield chart(
         "Reward",
         "mean reward",
         _some(summary, ("", 1, lambda f: f.reward, 1)),
         from_zero=False,
-        note="Load should not change it. The axis does not begin at 0.",
+        note=_QUALITY,
     )
     yield chart("Output tokens", "tokens/s", _some(summary, ("", 1, lambda f: f.tokens_per_s, 1)))
     server = _some(summary, ("running", 1, lambda f: f.running, 1), ("waiting", 2, lambda f: f.waiting, 1))
