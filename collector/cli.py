@@ -202,6 +202,8 @@ def print_collected(result: CollectResult) -> None:
         extent = f"from {reward.minimum:.3g} to {reward.maximum:.3g}" + (" (whole groups alone)" if aside else "")
         print_line(f"reward: mean {reward.mean:.3f}, std {reward.std:.3f}, {extent}")
     print_line(f"rollouts: {result.rollouts} of {result.tasks}{_pace(result)}")
+    if result.stops:
+        print_line(f"  early stop: {_stops(result)} ({plain(str(result.paths.decisions))})")
     print_line(f"  {plain(str(result.paths.rollouts))}: {summary.rows} rollouts, in order, whole groups")
     if aside:
         print_line(f"  {plain(str(result.paths.incomplete))}: {aside} rollouts of groups that lack a member")
@@ -213,6 +215,14 @@ def print_collected(result: CollectResult) -> None:
         classes = _counts(result.failures)
         where = plain(str(result.paths.failures))
         print_line(f"  {where}: {result.failed} rollouts failed ({classes}); --resume tries them again")
+
+
+def _stops(result: CollectResult) -> str:
+    """Why prompts stopped, and what that spared. Their numbers of rollouts depend on the rewards, so that the mean of
+    the rewards says less of the model than that of other runs."""
+    most = result.rows * result.settings.num_repeats
+    reasons = ", ".join(f"{name} {count}" for name, count in result.stops.items() if count)
+    return f"{reasons} of {result.rows} prompts; {most - result.tasks} of {most} rollouts spared"
 
 
 def _counts(by_class: Mapping[str, int]) -> str:

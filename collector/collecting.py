@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import anyio
 import httpx
@@ -74,8 +73,8 @@ class CollectResult:
     flags: Mapping[str, int] = field(default_factory=dict)
     retries: Mapping[str, int] = field(default_factory=dict)
     stale_retries: int = 0
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    """What the run file says of early stop (`early_stop.Rounds.counts`); empty without it."""
+    stops: Mapping[str, int] = field(default_factory=dict)
+    """Prompts by the reason for which they stopped (see `early_stop.rule.Stop`); empty without early stop."""
 
     @property
     def failed(self) -> int:
@@ -213,7 +212,7 @@ class _Run:
             flags=dict(outcomes.flags),
             retries=dict(outcomes.retries),
             stale_retries=self.endpoints.stale_retries,
-            plan=self.plan.counts(),
+            stops=self.plan.counts().get("stopped", {}),
         )
 
     async def _collect(self, remaining: int) -> None:

@@ -61,10 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if base_url is None:
         raise UsageError("no server: give --base-url URL; --agent-name NAME goes with --protocol agent")
     settings = settings_from(args, base_url=base_url, output=places.rollouts)
-    if settings.num_repeats < 2:
-        raise UsageError(f"--num-repeats {settings.num_repeats}: a pair needs two rollouts of a prompt: give 2 or more")
-    if args.require_members and args.require_members > settings.num_repeats:
-        raise UsageError(f"--require-complete {args.require_members}: --num-repeats {settings.num_repeats} gives fewer")
+    _check_groups(settings, pairing)
     if holds_pairs(places.pairs) and not (args.overwrite or args.resume):
         raise OutputError(
             f"{places.pairs}: exists already; --resume goes on and pairs again, --overwrite starts anew,"
@@ -90,6 +87,29 @@ def run(args: argparse.Namespace) -> int:
     if embedded and report.pairs:
         print_line("they come from the small embedded model: give --base-url URL to use yours")
     return code or _exit_code(report)
+
+
+def _check_groups(settings: CollectSettings, pairing: PairSettings) -> None:
+    """Raises UsageError for groups that could give no pair."""
+    most, flag = settings.num_repeats, "--num-repeats" if settings.until_gap is None else "--max-repeats"
+    wanted = pairing.guards.require_members
+    if most < 2:
+        raise UsageError(f"{flag} {most}: a pair needs two rollouts of a prompt: give 2 or more")
+    if wanted and wanted > most:
+        raise UsageError(f"--require-complete {wanted}: {flag} {most} gives fewer")
+    if settings.until_gap is not None:
+        _check_stops(settings.until_gap, settings.min_chosen, pairing)
+
+
+def _check_stops(gap: float, min_chosen: float | None, pairing: PairSettings) -> None:
+    """Raises UsageError when a prompt would stop at a pair that is dropped afterwards."""
+    least = pairing.guards.min_chosen_reward
+    if pairing.gap_kind == "absolute" and gap < pairing.min_gap:
+        raise UsageError(
+            f"--until-gap {gap:g}: pairs need --min-gap {pairing.min_gap:g}: give at least that, or a lower --min-gap"
+        )
+    if least is not None and (min_chosen is None or min_chosen < least):
+        raise UsageError(f"--min-chosen-reward {least:g} and --until-gap: give --min-chosen {least:g} too")
 
 
 def pair(args: argparse.Namespace) -> int:
