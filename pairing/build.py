@@ -20,7 +20,7 @@ from pairing.settings import MEBIBYTE, PairSettings
 from pairing.strategies import BestWorst, Strategy
 from pairing.workers import Sink, can_share, pair_in_workers
 
-__all__ = ["build_pairs", "write_pairs"]
+__all__ = ["all_fit", "build_pairs", "pair_writer", "published", "write_pairs"]
 
 
 def build_pairs(
@@ -71,11 +71,14 @@ def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettin
             passes, tally = 2, Tally()
             pair_all(groups_by_index(files, tally.read, settings.index_memory * MEBIBYTE), policy, tally, writer)
         report = tally.report(output=output, policy=policy, passes=passes)
-        if report.written:
-            writer.commit()
-            report = replace(report, adapted=dict(writer.adapted), outputs=writer.outputs, rows=writer.rows)
-            report = replace(report, beside=tuple(companions.write(report, writer.columns)))
-    return report
+        return published(report, writer, companions) if report.written else report
+
+
+def published(report: PairReport, writer: PairWriter | SplitWriter, companions: Companions) -> PairReport:
+    """Gives what was written its name, and writes what stands beside it."""
+    writer.commit()
+    report = replace(report, adapted=dict(writer.adapted), outputs=writer.outputs, rows=writer.rows)
+    return replace(report, beside=tuple(companions.write(report, writer.columns)))
 
 
 def pair_writer(
@@ -93,12 +96,13 @@ def pair_all(groups: Iterable[Group], policy: Policy, tally: Tally, writer: Sink
         outcome = pair_group(group, policy)
         tally.add(outcome)
         if policy.target.unfit.error:
-            _all_fit(outcome, policy.target.name)
+            all_fit(outcome, policy.target.name)
         for kept in outcome.kept:
             writer.write(kept.record, kept.pair.prompt_id)
 
 
-def _all_fit(outcome: Outcome, target: str) -> None:
+def all_fit(outcome: Outcome, target: str) -> None:
+    """Raises OutputError for a pair that the format cannot hold (`--unfit error`)."""
     for _, reason in outcome.refused:
         if reason.startswith("unfit_"):
             raise OutputError(

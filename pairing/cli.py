@@ -125,6 +125,11 @@ def _add_pair(commands: argparse._SubParsersAction[Parser]) -> None:
     pair.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
     pair.add_argument("--output", type=Path, required=True, metavar="PATH", help="pairs, JSONL")
     pair.add_argument("--overwrite", action="store_true", help="replace the output when it exists")
+    pair.add_argument(
+        "--follow",
+        action="store_true",
+        help="pair while the run that writes --input goes on: pairs.live.jsonl grows, --output comes at the end",
+    )
     add_pair_options(pair)
     pair.set_defaults(handler=_pair, parser=pair)
 

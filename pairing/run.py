@@ -71,19 +71,28 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return show_dry_run(replace(settings, endpoint_name=_EMBEDDED) if embedded else settings)
 
+    from pairing.follow.alongside import Alongside
+    from pairing.following import whole_by
+
     def begun() -> None:
         # What an --overwrite discards takes its pairs along: pairs of other rollouts must not stand beside new ones.
         if args.overwrite and places.pairs.is_file():
             places.pairs.unlink()
+        alongside.begin(anew=args.overwrite)
 
     collect = _collect_embedded if embedded else collect_watched
     watch = replace(watch_from(args), gap=pairing.min_gap)
-    result = collect_in_terminal(lambda: collect(settings, watch, begun))
-    code = finish_collecting(result)
-    if code == EXIT_INTERRUPTED:
-        return code
-    # The pairs are made of the rollouts, so a run that goes on replaces those it made before.
-    report = _build(pairing, [places.rollouts], places.pairs, overwrite=args.overwrite or args.resume)
+    with Alongside(places.rollouts, places.pairs, pairing, whole_by) as alongside:
+        result = collect_in_terminal(lambda: collect(settings, watch, begun))
+        code = finish_collecting(result)
+        if code == EXIT_INTERRUPTED:
+            return code
+        # The pairs are made of the rollouts, so a run that goes on replaces those it made before.
+        overwrite = args.overwrite or args.resume
+        with ended_by_signals():
+            report = alongside.finish(overwrite=overwrite)
+            report = report or write_pairs([places.rollouts], places.pairs, pairing, overwrite)
+    _print_report(report)
     if embedded and report.pairs:
         print_line("they come from the small embedded model: give --base-url URL to use yours")
     return code or _exit_code(report)
@@ -114,7 +123,16 @@ def _check_stops(gap: float, min_chosen: float | None, pairing: PairSettings) ->
 
 def pair(args: argparse.Namespace) -> int:
     """Pairs rollouts files and reports. Exit code 3 when no pair came of it."""
-    return _exit_code(_build(pair_settings(args), args.input, args.output, overwrite=args.overwrite))
+    settings = pair_settings(args)
+    with ended_by_signals():
+        if args.follow:
+            from pairing.following import follow_run
+
+            report = follow_run(args, settings)
+        else:
+            report = write_pairs(args.input, args.output, settings, args.overwrite)
+    _print_report(report)
+    return _exit_code(report)
 
 
 def check(args: argparse.Namespace) -> int:
@@ -158,13 +176,6 @@ async def _collect_embedded(settings: CollectSettings, watch: Watch, begun: Call
     # A port means nothing to --resume: the embedded model is the same endpoint wherever it listens.
     async with EmbeddedServer() as server:
         return await collect_watched(replace(settings, base_url=server.base_url, endpoint_name=_EMBEDDED), watch, begun)
-
-
-def _build(settings: PairSettings, inputs: list[Path], output: Path, *, overwrite: bool) -> PairReport:
-    with ended_by_signals():
-        report = write_pairs(inputs, output, settings, overwrite)
-    _print_report(report)
-    return report
 
 
 @contextmanager
