@@ -18,6 +18,7 @@ from collector.journal.keys import KeySet
 from collector.journal.paths import StreamPaths, check_output
 from collector.journal.runfile import RunFile, check_same_run, write_run_file
 from collector.journal.scan import scan_keys
+from collector.journal.scoring import asked_otherwise
 
 __all__ = ["Opened", "make_folder", "prepare"]
 
@@ -96,6 +97,10 @@ def _resume(paths: StreamPaths, run: RunFile, num_repeats: int, disk: Disk) -> O
             f"{run.settings['model']} was served by {before.settings.get('endpoint')} when this run began,"
             f" and is now by {run.settings.get('endpoint')}"
         )
+    opened.notes += [
+        f"{flag} was {was} when this run began, and is now {now}"
+        for flag, was, now in asked_otherwise(before.settings, run.settings)
+    ]
     _create(paths.rollouts, disk)
     for path in (paths.rollouts, paths.failures):
         note = heal_tail(path, disk) if path.exists() else None

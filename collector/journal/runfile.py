@@ -15,6 +15,7 @@ import orjson
 from collector.errors import ResumeError
 from collector.journal.disk import DISK, Disk, close_quietly, reporting, write_all
 from collector.journal.paths import StreamPaths, scratch_of
+from collector.journal.scoring import SPECIFICATIONS, what_scores
 
 __all__ = ["RunFile", "RunState", "check_same_run", "now", "read_run_file", "settings_differences", "write_run_file"]
 
@@ -125,7 +126,7 @@ def settings_differences(before: RunFile, after: RunFile) -> list[str]:
     """One `name: was X, now Y` per difference that forbids to resume, names sorted, nested ones as `params.top_p`. Of
     long texts (a prompt template) the part around their first difference is shown.
 
-    Three differences forbid nothing. A limit that has grown adds prompts and changes none; with early stop, most
+    Four differences forbid nothing. A limit that has grown adds prompts and changes none; with early stop, most
     repeats that have grown add samples to prompts that had their most. And a model that is named is the same wherever
     it is served: a node that died must not take its rollouts with it. An endpoint of no named model (an agent's) is all
     that is known of what answered, and stays.
@@ -137,6 +138,7 @@ def settings_differences(before: RunFile, after: RunFile) -> list[str]:
         forgiven.add("num_repeats")
     if was.get("model") is not None and was.get("model") == is_now.get("model"):
         forgiven.add("endpoint")
+    forgiven |= {name for name in SPECIFICATIONS if what_scores(was.get(name)) == what_scores(is_now.get(name))}
     differing = {
         name: (_shown(was, name), _shown(is_now, name))
         for name in sorted((was.keys() | is_now.keys()) - forgiven)

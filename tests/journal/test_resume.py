@@ -9,6 +9,7 @@ import pytest
 
 from collector.errors import OutputError, ResumeError
 from collector.journal import StreamPaths, open_journal, read_run_file
+from collector.journal.scoring import what_scores
 from tests.journal.helpers import DIGEST, IDENTITY, keys_of, opened, resume_and_seal, row, write_rows
 
 
@@ -150,3 +151,53 @@ async def test_the_run_file_tells_how_the_run_ended(paths: StreamPaths) -> None:
     assert last.counts["requests"] == 5
     assert (last.counts["rollouts"], last.counts["missing_groups"]) == (2, 1)
     assert last.finished is not None
+
+
+def test_how_a_verifier_is_asked_is_no_part_of_what_it_scores() -> None:
+    """Two specifications that a run may go on with, and two of another meaning, kind by kind."""
+    alike = [
+        ("math", "math:timeout=9,workers=2"),
+        ("python:threads=2,timeout=3,./mine.py:score", "python:./mine.py:score"),
+        ("http:timeout=5,http://gym:8001/verify", "http:http://gym:41234/verify"),
+        ("http://gym:8001", "http:http://gym:9"),
+        ("0.7*fine=judge:url=http://a:1/v1,model=j,parallel=64", "0.7*fine=judge:url=http://b:2/v1,timeout=9,model=j"),
+        ("judge:url=http://a/v1,api_key_env=K,pattern=x,y", "judge:url=http://a/v1,api_key_env=L,pattern=x,y"),
+        (["numeric", "math:workers=1"], ["numeric", "math"]),
+        ("regex:timeout=1,pattern=a,timeout=2", "regex:timeout=3,pattern=a,timeout=2"),
+    ]
+    others = [
+        ("regex:pattern=a,timeout=2", "regex:pattern=a,timeout=3"),
+        ("math:precision=3", "math"),
+        ("python:./mine.py:score", "python:./yours.py:score"),
+        ("http:http://gym:8001", "http:http://other:8001"),
+        ("http:http://gym/a", "http:http://gym/b"),
+        ("judge:url=http://a:1/v1,model=j", "judge:url=http://a:1/v1,model=k"),
+        ("judge:url=http://a:1/v1", "judge:url=http://a:2/v1"),
+        ("judge:url=http://a/v1,model=j,max=5", "judge:url=http://a/v1,model=j"),
+        ("0.7*numeric", "0.6*numeric"),
+        ("numeric", None),
+        (["numeric"], ["numeric", "math"]),
+    ]
+    assert [pair for pair in alike if what_scores(pair[0]) != what_scores(pair[1])] == []
+    assert [pair for pair in others if what_scores(pair[0]) == what_scores(pair[1])] == []
+
+
+async def test_a_run_goes_on_with_a_judge_that_is_asked_otherwise(paths: StreamPaths) -> None:
+    """The port, parallelism and patience of verifiers and vetoes may change, and that is told; the model may not. The
+    run file was written before anyone thought of that."""
+    was = {**IDENTITY, "verifier": "judge:url=http://a:1/v1,model=j,parallel=8", "vetoes": ["math:workers=4"]}
+    now = {**IDENTITY, "verifier": "judge:url=http://b:7/v1,model=j", "vetoes": ["math"]}
+    other = {**now, "verifier": "judge:url=http://b:7/v1,model=k"}
+    given: dict[str, Any] = {"overwrite": False, "input_digest": DIGEST, "num_repeats": 2}
+    async with open_journal(paths, resume=False, identity=was, **given) as journal:
+        await journal.append(row(0, 0))
+    async with open_journal(paths, resume=True, identity=now, **given) as journal:
+        assert len(journal.done) == 1
+        assert journal.notes == [
+            "--verifier was judge:url=http://a:1/v1,model=j,parallel=8 when this run began,"
+            " and is now judge:url=http://b:7/v1,model=j",
+            "--veto was math:workers=4 when this run began, and is now math",
+        ]
+    with pytest.raises(ResumeError, match=r"\(verifier: was .*model=j.*, now .*model=k"):
+        async with open_journal(paths, resume=True, identity=other, **given):
+            pass
