@@ -10,9 +10,12 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import TypeVar
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any, TypeVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -20,6 +23,9 @@ from collector.errors import UsageError
 from collector.live.tally import Histogram, Tally
 
 __all__ = ["RunMetrics", "serving"]
+
+_LOOKS_UP_EVERY = 0.1
+"""Seconds between the looks of the server's thread at whether it is to stop."""
 
 _Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
 
@@ -111,22 +117,34 @@ def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram)
     family.add_metric(labels, list(zip(edges, counts, strict=True)), total)
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each scrape in a thread of its own, which does not keep the process alive."""
+
+    daemon_threads = True
+
+
+class _ServerOfIPv6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = 10
+    """Seconds: a client that connects and says nothing must not hold a thread for ever."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: it would end up in the middle of the bar."""
+
+
 @contextmanager
 def serving(tally: Tally, host: str, port: int) -> Iterator[str]:
     """Serves a tally's metrics while the block runs; the URL they stand at. `port` 0 takes a free one.
 
-    Raises UsageError when the address cannot be had. The server's threads never keep the process alive.
+    Raises UsageError when the address cannot be had. prometheus-client's own server would do, were it not for the half
+    second that it takes to stop, in which a second Ctrl-C would find nobody.
     """
-    registry = CollectorRegistry()
-    registry.register(RunMetrics(tally))
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except (OSError, UnicodeError) as error:
-        what = (
-            f"--metrics-host {host}" if isinstance(error, socket.gaierror | UnicodeError) else f"--metrics-port {port}"
-        )
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{what}: cannot be listened on: {reason}; give another, or port 0 for a free one") from None
+    server = _listening(tally, host, port)
+    thread = Thread(target=server.serve_forever, args=(_LOOKS_UP_EVERY,), name="metrics", daemon=True)
+    thread.start()
     try:
         shown = f"[{host}]" if ":" in host else host
         yield f"http://{shown}:{server.server_port}/metrics"
@@ -134,3 +152,17 @@ def serving(tally: Tally, host: str, port: int) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _listening(tally: Tally, host: str, port: int) -> WSGIServer:
+    registry = CollectorRegistry()
+    registry.register(RunMetrics(tally))
+    try:
+        server = (_ServerOfIPv6 if ":" in host else _Server)((host, port), _Quiet)
+    except (OSError, UnicodeError) as error:
+        no_host = isinstance(error, socket.gaierror | UnicodeError)
+        flag = f"--metrics-host {host}" if no_host else f"--metrics-port {port}"
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{flag}: cannot be listened on: {reason}; give another, or port 0 for a free one") from None
+    server.set_app(make_wsgi_app(registry))
+    return server

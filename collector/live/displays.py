@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from collector.live.rates import Pace
 from collector.live.screen import Screen
 from collector.live.streams import SteadyStream
 from collector.live.tally import Tally
-from collector.live.wording import Pace, bar_line, plain_line, status_lines
+from collector.live.wording import bar_line, plain_line, status_lines
 
 __all__ = ["Bar", "Display", "Lines", "Nothing", "display_for"]
 

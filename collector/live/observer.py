@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from collector.errors import RolloutError
 from collector.live.displays import Bar, display_for
-from collector.live.rates import Recent
+from collector.live.rates import Counts, Recent
 from collector.live.streams import SteadyStream
 from collector.live.tally import Tally
 from collector.live.ticker import Ticker
 from collector.live.watch import Watch
-from collector.live.wording import Pace
 from collector.observer import RunView
 from collector.records.rows import PromptRow, Reply, Task, Verdict
 from collector.settings import CollectSettings
@@ -105,13 +104,14 @@ class LiveObserver:
             return
         self._ticker.stop()
         self._ticker = None
-        now, tally = self._clock(), self.tally
-        self._display.end(tally, Pace(now - self._began, *self._recent.overall(now, tally.ended, tally.output_tokens)))
+        self._display.end(self.tally, self._recent.overall(self._clock(), self._counts()))
 
     def _tick(self) -> None:
         if self._recent is None:
             return
-        now, tally = self._clock(), self.tally
-        counts = tally.ended, tally.output_tokens
-        self._recent.add(now, *counts)
-        self._display.draw(tally, Pace(now - self._began, *self._recent.per_second(now, *counts)))
+        now, counts = self._clock(), self._counts()
+        self._recent.add(now, counts)
+        self._display.draw(self.tally, self._recent.pace(now, counts))
+
+    def _counts(self) -> Counts:
+        return Counts(self.tally.rollouts, self.tally.ended, self.tally.output_tokens)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
-__all__ = ["Recent"]
+__all__ = ["Counts", "Pace", "Recent"]
 
 _SECONDS = 30.0
 _ENOUGH = 20
@@ -12,32 +13,60 @@ _ENOUGH = 20
 _EVERY = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rollouts of this run on disk, those that came to an end (on disk or failed), and output tokens."""
+
+    rollouts: int = 0
+    ended: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`elapsed` seconds of the run, and what Counts counts by the second."""
+
+    elapsed: float
+    rollouts: float = 0.0
+    ended: float = 0.0
+    tokens: float = 0.0
+
+
 class Recent:
-    """Rates over a window that ends now. Times are seconds of a monotonic clock, counts only grow."""
+    """Rates over a window that ends now, of a run that began at `now`, in seconds of a monotonic clock."""
 
     def __init__(self, now: float) -> None:
         self._began = now
-        self._samples: deque[tuple[float, float, float]] = deque([(now, 0.0, 0.0)])
+        self._samples: deque[tuple[float, Counts]] = deque([(now, Counts())])
 
-    def add(self, now: float, ended: float, tokens: float) -> None:
-        """The counts as they stand: rollouts that came to an end, and output tokens. May be called at any pace: about
-        one sample a second is kept, and none where nothing has changed."""
+    def add(self, now: float, counts: Counts) -> None:
+        """The counts as they stand. May be called at any pace: one sample a second is kept, and none where nothing has
+        changed."""
         samples = self._samples
-        last = samples[-1]
-        if now - last[0] >= _EVERY and ended > last[1]:
-            samples.append((now, ended, tokens))
-        while len(samples) > 1 and now - samples[1][0] >= _SECONDS and ended - samples[1][1] >= _ENOUGH:
+        at, last = samples[-1]
+        if now - at >= _EVERY and counts.ended > last.ended:
+            samples.append((now, counts))
+        while len(samples) > 1:
+            at, then = samples[1]
+            if now - at < _SECONDS or counts.ended - then.ended < _ENOUGH:
+                return
             samples.popleft()
 
-    def per_second(self, now: float, ended: float, tokens: float) -> tuple[float, float]:
-        """Rollouts and output tokens a second, up to now and these counts; zeros before any time has passed."""
-        since, ended_then, tokens_then = self._samples[0]
-        seconds = now - since
-        if seconds <= 0:
-            return 0.0, 0.0
-        return (ended - ended_then) / seconds, (tokens - tokens_then) / seconds
+    def pace(self, now: float, counts: Counts) -> Pace:
+        """The pace of the window, up to now and these counts."""
+        return self._since(*self._samples[0], now, counts)
 
-    def overall(self, now: float, ended: float, tokens: float) -> tuple[float, float]:
-        """The same over all of the run."""
-        seconds = now - self._began
-        return (ended / seconds, tokens / seconds) if seconds > 0 else (0.0, 0.0)
+    def overall(self, now: float, counts: Counts) -> Pace:
+        """The pace of the whole run."""
+        return self._since(self._began, Counts(), now, counts)
+
+    def _since(self, at: float, then: Counts, now: float, counts: Counts) -> Pace:
+        elapsed, seconds = now - self._began, now - at
+        if seconds <= 0:
+            return Pace(elapsed)
+        return Pace(
+            elapsed,
+            (counts.rollouts - then.rollouts) / seconds,
+            (counts.ended - then.ended) / seconds,
+            (counts.tokens - then.tokens) / seconds,
+        )

@@ -15,6 +15,8 @@ from collector.settings import CollectSettings
 
 __all__ = ["Histogram", "Tally"]
 
+_GAP = 0.15
+"""The pairing stage's default: below it a pair says little (`pairmill pair --min-gap`)."""
 REWARD_EDGES = (-10.0, -5.0, -2.0, -1.0, -0.5, *(tenth / 10 for tenth in range(11)), 2.0, 5.0, 10.0)
 SECOND_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 240.0, 600.0)
 
@@ -38,10 +40,11 @@ class Histogram:
 class Tally:
     """The counts of this run alone: `resumed` rollouts were there before. `tasks` are all that the run is to have.
 
-    With `histograms` it also keeps those of the rewards and, by endpoint, of the seconds that requests took.
+    `gap` and `min_chosen` are `Watch`'s. With `histograms` it also keeps those of the rewards and, by endpoint, of the
+    seconds that requests took.
     """
 
-    def __init__(self, *, gap: float, min_chosen: float | None = None, histograms: bool = False) -> None:
+    def __init__(self, *, gap: float | None = None, min_chosen: float | None = None, histograms: bool = False) -> None:
         self.tasks = 0
         self.resumed = 0
         self.rollouts = 0
@@ -92,9 +95,12 @@ class Tally:
 
     def watching(self, view: RunView) -> None:
         self.view = view
-        if self._settings is not None:
-            repeats_of = partial(repeats_for, settings=self._settings)
-            self.yields = Yields(self._rows, repeats_of, view.there_before, self._gap, self._min_chosen)
+        settings = self._settings
+        if settings is not None:
+            gap = next(gap for gap in (self._gap, settings.until_gap, _GAP) if gap is not None)
+            least = settings.min_chosen if self._min_chosen is None else self._min_chosen
+            repeats_of = partial(repeats_for, settings=settings)
+            self.yields = Yields(self._rows, repeats_of, view.there_before, gap, least)
 
     def answered(self, endpoint: str, seconds: float) -> None:
         if self.latencies is None:

@@ -14,12 +14,12 @@ PROGRESS = ("auto", "bar", "plain", "off")
 class Watch:
     """`progress` is one of PROGRESS. `metrics_port` is where Prometheus may ask: 0 takes a free one, None is none.
 
-    `gap` and `min_chosen` say when a prompt has a usable pair, as `collector.usable` takes them; the gap's default is
-    the pairing stage's.
+    `gap` and `min_chosen` say when a prompt has a usable pair, as `collector.usable` takes them. None: as the run's
+    early stop has them, else the pairing stage's own default and no least reward.
     """
 
     progress: str = "auto"
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
-    gap: float = 0.15
+    gap: float | None = None
     min_chosen: float | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from collector.live.rates import Pace
 from collector.live.tally import Tally
 
-__all__ = ["Pace", "bar_line", "plain_line", "status_lines"]
+__all__ = ["bar_line", "plain_line", "status_lines"]
 
 _WHAT, _SHORT = "Collecting rollouts", "Rollouts"
 _LEAST_BAR = 10
@@ -19,15 +19,6 @@ _BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}
 _NO_BAR = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
 _OUTDATED = 15.0
 """Seconds after which a server's load is no news."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """`elapsed` seconds of the run, and its rollouts (on disk or failed) and output tokens a second."""
-
-    elapsed: float
-    rollouts: float
-    tokens: float
 
 
 def bar_line(tally: Tally, pace: Pace, width: int, *, ascii_only: bool = False) -> str:
@@ -84,9 +75,10 @@ def _reward(tally: Tally) -> str:
 
 
 def _left(tally: Tally, pace: Pace) -> str:
+    """Until the last rollout ends: one that fails takes its time too."""
     if not tally.left:
         return _interval(0)
-    return _interval(tally.left / pace.rollouts) if pace.rollouts > 0 else "?"
+    return _interval(tally.left / pace.ended) if pace.ended > 0 else "?"
 
 
 def _interval(seconds: float) -> str:
