@@ -60,7 +60,7 @@ class LiveObserver:
         self.tally.found(settings, rows)
         self._out.write(f"Found {rows} rows!\n")
         self._out.write(f"Repeating rows (in a pattern of abc to aabbcc) from {rows} to {tasks}!\n")
-        self._out.write(f"Querying with {settings.num_samples_in_parallel} concurrent requests\n")
+        self._out.write(f"Querying with {settings.parallelism} concurrent requests\n")
 
     def note(self, text: str) -> None:
         self._display.say(f"note: {plain(text)}")

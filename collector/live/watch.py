@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PROGRESS", "Watch"]
-
-PROGRESS = ("auto", "bar", "plain", "off")
-"""`auto` is a bar in a terminal and plain lines elsewhere."""
+__all__ = ["Watch"]
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """`progress` is one of PROGRESS. `metrics_port` is where Prometheus may ask: 0 takes a free one, None is none.
+    """`progress` is `bar`, `plain` lines, `off`, or `auto`: a bar in a terminal and lines elsewhere. `metrics_port` is
+    where Prometheus may ask: 0 takes a free one, None is none.
 
     `gap` and `min_chosen` say when a prompt has a usable pair, as `collector.usable` takes them. None: as the run's
     early stop has them, else the pairing stage's own default and no least reward.
