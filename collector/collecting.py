@@ -2,7 +2,7 @@
 
 One run, top to bottom: check the input, ask the server, open the journal, let workers pull jobs (`work`) and make an
 attempt at each (`attempts`), wait until the last reply is judged and the last row durable (`outcomes`), then seal.
-There are as many workers as slots, and a worker waits for nothing but its request: rows go to the disk, slow verdicts
+There are as many workers as slots, more of both where the limit finds itself and grows (`adaptive`), and a worker waits for nothing but its request: rows go to the disk, slow verdicts
 are made and retries come due beside it. Not covered here: how a request is made (`protocols`), sent (`client`) or
 written (`journal`).
 """
@@ -19,6 +19,8 @@ import anyio
 import httpx
 from anyio.abc import TaskGroup
 
+from collector.adaptive.log import limits_path
+from collector.adaptive.steering import LimitRange, Steering
 from collector.attempts import Attempts
 from collector.endpoints import Endpoints, open_endpoints
 from collector.errors import ServerError, UsageError
@@ -73,6 +75,8 @@ class CollectResult:
     flags: Mapping[str, int] = field(default_factory=dict)
     retries: Mapping[str, int] = field(default_factory=dict)
     stale_retries: int = 0
+    limits: LimitRange | None = None
+    """Where the limit found itself: what it was."""
     stops: Mapping[str, int] = field(default_factory=dict)
     """Prompts by the reason for which they stopped (see `early_stop.rule.Stop`); empty without early stop."""
 
@@ -106,7 +110,9 @@ async def collect(
     protocol = get_protocol(settings.protocol)
     if settings.samples_per_request > 1 and not protocol.several:
         raise UsageError(f"--samples-per-request: --protocol {protocol.name} has no request for several samples")
-    async with open_endpoints(settings, protocol, transport, observer) as endpoints:
+    # The verifier is entered before the journal: a judge that is not there is found while the output is untouched.
+    servers = open_endpoints(settings, protocol, transport, observer)
+    async with servers as endpoints, verifier or nullcontext():
         settings = replace(settings, model=endpoints.model)
         journal_context = open_journal(
             paths,
@@ -133,7 +139,9 @@ async def collect(
 def check_apart(settings: CollectSettings, paths: StreamPaths) -> None:
     """A run replaces and removes the files beside its output: its input may be none of them."""
     source = settings.input.resolve()
-    clash = next((path for path in (*paths.all, *paths.scratch) if path.resolve() == source), None)
+    clash = next(
+        (path for path in (*paths.all, *paths.scratch, limits_path(paths.rollouts)) if path.resolve() == source), None
+    )
     if clash is not None:
         raise UsageError(f"--input {settings.input}: the run writes a file of that name; give another --output")
 
@@ -156,12 +164,10 @@ class _Run:
         slots = settings.num_samples_in_parallel
         self.settings = settings
         self.endpoints = endpoints
-        self.verifier = verifier
         self.journal = journal
         self.observer = observer
         self.stop = stop
         self.plan = plan
-        self.limiter = FixedLimiter(slots)
         self.outstanding = Outstanding(settings.timeouts, observer)
         self.outcomes = Outcomes(settings, verifier, journal, observer, stop, rng, plan.settled)
         jobs = plan.jobs(lambda: self.attempts.samples)
@@ -169,13 +175,23 @@ class _Run:
         self.work = Work(jobs, most_pending, more_may_come=plan.more_may_come)
         plan.begin(self.work)
         self.health = Health(endpoints, protocol, observer, self.work.wake_all, self._end_with)
-        self.load = LoadWatch({each.name: each.client for each in endpoints.all}) if observer.wants_load else None
+        self.steering: Steering | None = None
+        self.load: LoadWatch | None = None
+        self.limiter = FixedLimiter(slots)
+        if settings.parallel_min is not None:
+            self.steering = Steering(settings, endpoints, observer, self._more_may_be_sent)
+            self.limiter, self.load = self.steering.limiter, self.steering.load
+        elif observer.wants_load:
+            self.load = LoadWatch({each.name: each.client for each in endpoints.all})
+        self._remaining = 0
+        self._started = 0
+        self._group: TaskGroup | None = None
         self._workers = anyio.CancelScope()
         self._asking = True
         self._gone: ServerError | None = None
         self.attempts = Attempts(
             settings, protocol, endpoints, self.limiter, self.work, self.health, self.outstanding, self.outcomes,
-            observer, rng,
+            observer, rng, self.steering,
         )  # fmt: skip
 
     async def through(self, inventory: Inventory) -> CollectResult:
@@ -193,6 +209,8 @@ class _Run:
             with calm_collector():
                 await self._collect(self.plan.tasks - resumed)
         finally:
+            if self.steering is not None:
+                self.steering.close()
             self.observer.ended()
         outcomes = self.outcomes
         interrupted = self.stop.thrown and resumed + outcomes.durable + outcomes.failed < self.plan.tasks
@@ -213,13 +231,14 @@ class _Run:
             retries=dict(outcomes.retries),
             stale_retries=self.endpoints.stale_retries,
             stops=self.plan.counts().get("stopped", {}),
+            limits=self.steering.range if self.steering is not None else None,
         )
 
     async def _collect(self, remaining: int) -> None:
         """Returns when every task that began has ended, and its row is durable."""
-        workers = min(remaining, self.settings.num_samples_in_parallel)
+        self._remaining = remaining
         try:
-            async with self.verifier or nullcontext(), anyio.create_task_group() as beside:
+            async with anyio.create_task_group() as beside:
                 beside.start_soon(self.outcomes.delivery.watch)
                 beside.start_soon(self.outstanding.watch)
                 beside.start_soon(self._stop_when_asked)
@@ -228,8 +247,9 @@ class _Run:
                     beside.start_soon(self.load.watch)
                 self.outcomes.begin(beside)
                 with self._workers:
-                    async with anyio.create_task_group() as group:
-                        await self._start(workers, group)
+                    async with anyio.create_task_group() as self._group:
+                        await self._start(self._group)
+                self._group = None
                 self._asking = False
                 await self.outcomes.finish()
                 beside.cancel_scope.cancel()
@@ -239,12 +259,26 @@ class _Run:
         if self._gone is not None:
             raise self._gone
 
-    async def _start(self, workers: int, group: TaskGroup) -> None:
+    async def _start(self, group: TaskGroup) -> None:
         """Starts workers a few at a time: between, the loop sends what those before have made ready."""
-        for number in range(1, workers + 1):
-            group.start_soon(self._worker)
-            if number % _STARTED_TOGETHER == 0:
+        while self._lacks_workers:
+            self._start_one(group)
+            if self._started % _STARTED_TOGETHER == 0:
                 await anyio.lowlevel.checkpoint()
+
+    @property
+    def _lacks_workers(self) -> bool:
+        return self._started < min(self._remaining, self.limiter.limit)
+
+    def _start_one(self, group: TaskGroup) -> None:
+        self._started += 1
+        group.start_soon(self._worker)
+
+    def _more_may_be_sent(self) -> None:
+        """The limit has grown: there are as many workers as slots again, and those who found no room look again."""
+        while self._group is not None and self._lacks_workers:
+            self._start_one(self._group)
+        self.work.wake_all()
 
     async def _worker(self) -> None:
         """Makes one attempt after another, each as soon as a slot, an endpoint and a job are there."""
@@ -278,6 +312,8 @@ class _Run:
 
     async def _finish(self, inventory: Inventory, interrupted: bool) -> SealResult | None:
         counts = {"failed": self.outcomes.failed, **self.plan.counts()}
+        if self.steering is not None:
+            counts["parallel"] = self.steering.range.counts()
         if interrupted:
             await self.journal.close("interrupted", counts)
             return None

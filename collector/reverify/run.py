@@ -136,7 +136,7 @@ class ScoringRun:
     async def _work(self, candidates: Iterator[Candidate], total: int) -> None:
         workers = min(total, self.settings.num_samples_in_parallel if self.judging.waits else _INLINE_WORKERS)
         try:
-            async with self.verifier, anyio.create_task_group() as group:
+            async with anyio.create_task_group() as group:
                 for _ in range(workers):
                     group.start_soon(self._worker, candidates)
         except* Exception as errors:

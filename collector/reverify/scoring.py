@@ -50,7 +50,7 @@ async def reverify(
         origin = Origin(sources.paths)
         survey = take_survey(sources, origin, settings.limit, verifier.check)
         leftovers = _leftovers(sources, origin, survey, settings.limit)
-        async with open_journal(
+        journal_context = open_journal(
             paths,
             resume=settings.resume,
             overwrite=settings.overwrite,
@@ -59,7 +59,9 @@ async def reverify(
             num_repeats=survey.num_repeats,
             input_path=settings.input,
             verifier_code=verifier.code_digest,
-        ) as journal:
+        )
+        # The verifier first: a judge that is not there is found while the output is untouched.
+        async with verifier, journal_context as journal:
             run = ScoringRun(settings, sources, leftovers, verifier, journal, observer, stop or StopSwitch())
             return await run.through(survey, origin)
 
