@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from typing import Protocol as Interface
 
+from collector.adaptive.steering import Steering
 from collector.client import next_delay
 from collector.endpoints import Endpoint, Endpoints
 from collector.errors import RequestError, RolloutError
@@ -59,6 +60,7 @@ class Attempts:
         outcomes: Ends,
         observer: Observer,
         rng: random.Random,
+        steering: Steering | None = None,
     ) -> None:
         self.settings = settings
         self.protocol = protocol
@@ -70,6 +72,7 @@ class Attempts:
         self.outcomes = outcomes
         self.observer = observer
         self.rng = rng
+        self.steering = steering
         self.samples = settings.samples_per_request if protocol.several else 1
         self._told_of_n = False
 
@@ -120,6 +123,8 @@ class Attempts:
         self._answered(endpoint, now)
         replies = [self.protocol.parse(raw)] if wanted == 1 else self.protocol.parse_samples(raw)
         self.health.worked(endpoint)
+        if self.steering is not None:
+            self.steering.completed(endpoint, now - sent, replies)
         self.observer.answered(endpoint.name, now - sent)
         return replies, now - sent
 
@@ -150,6 +155,8 @@ class Attempts:
     def _failed(self, job: Job, endpoint: Endpoint, error: RolloutError, sent: float) -> None:
         """Plans the next attempt, or gives up."""
         now = time.monotonic()
+        if self.steering is not None:
+            self.steering.failed(endpoint, error, sent)
         delay = next_delay(self.settings.retry, job.number, error, self.rng)
         if isinstance(error, RequestError):
             if is_unanswered(error):

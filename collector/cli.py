@@ -209,6 +209,9 @@ def print_collected(result: CollectResult) -> None:
         print_line(f"  {plain(str(result.paths.incomplete))}: {aside} rollouts of groups that lack a member")
     for line in summary.oddities():
         print_line(f"  {line}")
+    if result.limits is not None:
+        used = result.limits
+        print_line(f"requests in flight: {used.lowest} to {used.highest}, {used.last} at the end")
     if result.retries:
         print_line(f"  retried: {_counts(result.retries)}")
     if result.failed:

@@ -2,9 +2,9 @@
 
 One run, top to bottom: check the input, ask the server, open the journal, let workers pull jobs (`work`) and make an
 attempt at each (`attempts`), wait until the last reply is judged and the last row durable (`outcomes`), then seal.
-There are as many workers as slots, more of both where the limit finds itself and grows (`adaptive`), and a worker waits for nothing but its request: rows go to the disk, slow verdicts
-are made and retries come due beside it. Not covered here: how a request is made (`protocols`), sent (`client`) or
-written (`journal`).
+There are as many workers as slots, and more as a limit that finds itself grows (`adaptive`). A worker waits for nothing
+but its request: rows go to the disk, slow verdicts are made and retries come due beside it. Not covered here: how a
+request is made (`protocols`), sent (`client`) or written (`journal`).
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def _early_stop(rule: StopRule) -> str:
 
 
 def _parallelism(settings: CollectSettings) -> str:
-    text = f"{settings.num_samples_in_parallel} requests"
+    text = f"{settings.parallelism} requests"
     if settings.parallel_per_endpoint:
         text += f", {settings.parallel_per_endpoint} at any one server"
     if settings.samples_per_request > 1:

@@ -182,6 +182,8 @@ def _limit(settings: CollectSettings) -> int:
 def _note_limits(settings: CollectSettings, observer: Observer) -> None:
     replicas = len(settings.base_urls)
     most = replicas * _limit(settings)
+    if settings.parallel_min is not None:
+        return  # its limits find themselves
     if most < settings.num_samples_in_parallel:
         observer.note(
             f"--num-samples-in-parallel {settings.num_samples_in_parallel}: {replicas} endpoints with"

@@ -1,4 +1,5 @@
-"""How many requests may be in flight: a fixed number. First come, first served, so requests start in input order."""
+"""How many requests may be in flight: a fixed number, or one that changes. First come, first served, so requests start
+in input order. Not covered here: what the number should be (`adaptive`)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections import deque
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-__all__ = ["FixedLimiter", "Limiter"]
+__all__ = ["AdaptiveLimiter", "FixedLimiter", "Limiter"]
 
 
 class Limiter(Protocol):
@@ -80,6 +81,23 @@ class FixedLimiter:
 
     def slot(self) -> AbstractAsyncContextManager[None]:
         return self._slot
+
+
+class AdaptiveLimiter(FixedLimiter):
+    """A limiter whose limit may change at any time. Slots that are out stay out: a smaller limit holds back those that
+    come next, until as many were given back."""
+
+    def resize(self, limit: int) -> None:
+        """`limit` slots from now on; those who wait have what is free at once, the longest waiting first. Raises
+        ValueError for a limit below 1."""
+        if limit < 1:
+            raise ValueError(f"a limit of {limit}: nothing would ever be sent")
+        self.limit = limit
+        while self._waiters and self.in_flight < limit:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._take()
+                waiter.set_result(None)
 
 
 class _Slot(AbstractAsyncContextManager[None]):

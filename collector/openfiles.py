@@ -6,10 +6,18 @@ import resource
 
 from collector.errors import UsageError
 
-__all__ = ["allow_open_files"]
+__all__ = ["allow_open_files", "connections_allowed"]
 
 _OTHERS = 64
 """Files of the run itself, the terminal, the event loop, and some to spare."""
+_MOST = 60_000
+"""One host has 65,536 ports to connect from."""
+
+
+def connections_allowed() -> int:
+    """How many connections fit into this process's limits, as far as it may raise them; at least 1."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return _MOST if hard == resource.RLIM_INFINITY else max(1, min(_MOST, (hard - _OTHERS) // 2))
 
 
 def allow_open_files(in_parallel: int) -> None:

@@ -58,6 +58,9 @@ class CollectSettings:
     futile_after: int | None = None
     """With `until_gap`: no further rollouts of a prompt whose first so many rewards are all equal. None: never."""
     num_samples_in_parallel: int = 32
+    """Requests in flight over all endpoints; the most of them where `parallel_min` is given."""
+    parallel_min: int | None = None
+    """The limit finds itself while the run goes on (`adaptive`), not below this; None: it is fixed."""
     parallel_per_endpoint: int | None = None
     """The most requests in flight at any one of several endpoints; None: a fair share and a quarter more."""
     samples_per_request: int = 1
@@ -126,6 +129,10 @@ class CollectSettings:
         ):
             if not 1 <= value <= most:
                 raise UsageError(f"{flag} {value}: give a number from 1 to {most}")
+        if self.parallel_min is not None and not 1 <= self.parallel_min <= self.num_samples_in_parallel:
+            raise UsageError(
+                f"--num-samples-in-parallel {self.parallelism}: give a range such as 8-256, the smaller first"
+            )
         if not -(2**63) <= self.seed < 2**63:
             raise UsageError(f"--seed {self.seed}: give a number of 64 bits")
         if self.samples_per_request > 1 and self.protocol not in _SEVERAL:
@@ -176,6 +183,12 @@ class CollectSettings:
     def endpoint(self) -> str:
         """The endpoint's name in rows and messages: its URL, without a user or password that stood in it."""
         return self.endpoint_name or shown_url(self.base_url)
+
+    @property
+    def parallelism(self) -> str:
+        """How many requests may be in flight, in words."""
+        most = str(self.num_samples_in_parallel)
+        return most if self.parallel_min is None else f"{self.parallel_min}-{most}"
 
     def identity(self) -> dict[str, Any]:
         """What decides the content of the rollouts, as JSON: --resume refuses a run whose identity differs.

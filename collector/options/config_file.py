@@ -175,6 +175,8 @@ class _Reader:
 
     def _json(self, key: str, value: Any) -> str:
         try:
+        elif kind == "parallelism":
+            expected, fits = "a number or a text", isinstance(value, int | str) and not isinstance(value, bool)
             return json.dumps(value, allow_nan=False)  # orjson would write null for TOML's nan and inf
         except (TypeError, ValueError):
             raise self._wrong(key, value, "what JSON can hold") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,7 +11,20 @@ import orjson
 
 from collector.errors import UsageError
 
-__all__ = ["Parser", "given_path", "given_text", "json_object", "positive_int", "repeats", "temperatures"]
+__all__ = [
+    "Parser",
+    "given_path",
+    "given_text",
+    "json_object",
+    "parallelism",
+    "positive_int",
+    "repeats",
+    "temperatures",
+]
+
+_RANGE = re.compile(r"\s*(\d{1,9})\s*-\s*(\d{1,9})\s*")
+_AUTO_MOST = 1024
+"""Requests in flight that `auto` may come to: four times what vLLM runs at once by default."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,6 +43,24 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text}: give 1 or more")
     return value
+
+
+def parallelism(text: str) -> tuple[int | None, int]:
+    """An argparse type: a whole number gives (None, number); `auto`, or a range such as 8-256, gives its two ends."""
+    if text.strip().lower() == "auto":
+        from collector.openfiles import connections_allowed
+
+        return 1, min(_AUTO_MOST, connections_allowed())
+    ends = _RANGE.fullmatch(text)
+    if ends is None:
+        try:
+            return None, positive_int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text}: give a number, auto, or a range such as 8-256") from None
+    least, most = int(ends[1]), int(ends[2])
+    if not 1 <= least <= most:
+        raise argparse.ArgumentTypeError(f"{text}: give a range from the smaller number to the larger: 8-256")
+    return (least, most) if least < most else (None, most)
 
 
 def given_text(text: str) -> str:
@@ -83,6 +115,7 @@ def repeats(text: str) -> int | dict[str, int]:
 
 # argparse names the type in "invalid ... value".
 positive_int.__name__ = "whole number"
+parallelism.__name__ = "parallelism"
 given_text.__name__ = "text"
 given_path.__name__ = "path"
 temperatures.__name__ = "temperature"

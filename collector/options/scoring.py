@@ -42,5 +42,9 @@ def check_scoring_alone(args: argparse.Namespace) -> None:
         given = getattr(args, action.dest, action.default) != action.default
         if given and action.dest not in _TAKES:
             raise UsageError(f"{action.option_strings[0]}: leave it out: --reverify asks no server for rollouts")
+    if args.num_samples_in_parallel[0] is not None:
+        raise UsageError(
+            "--num-samples-in-parallel: give a number: --reverify asks no server that a limit could follow"
+        )
     if not args.verifier:
         raise UsageError("--reverify: say how to score: give --verifier numeric, exact, regex:pattern=..., ...")

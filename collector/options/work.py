@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collector.errors import UsageError
-from collector.options.parser import given_path, given_text, positive_int, repeats
+from collector.options.parser import given_path, given_text, parallelism, positive_int, repeats
 
 __all__ = ["add_options", "read_options"]
 
@@ -27,7 +27,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="rollouts a prompt (default 4), or by agent: '{my_agent: 3, _default: 2}'",
     )
     group.add_argument(
-        "--num-samples-in-parallel", type=positive_int, default=32, metavar="N", help="requests in flight (default 32)"
+        "--num-samples-in-parallel",
+        type=parallelism,
+        default=(None, 32),
+        metavar="N",
+        help="requests in flight (default 32); auto, or a range such as 8-256: as many as the server can use",
     )
     group.add_argument(
         "--samples-per-request",
@@ -83,7 +87,8 @@ def read_options(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "num_repeats": _most_repeats(args, by_agent),
         "repeats_by_agent": by_agent,
-        "num_samples_in_parallel": args.num_samples_in_parallel,
+        "num_samples_in_parallel": args.num_samples_in_parallel[1],
+        "parallel_min": args.num_samples_in_parallel[0],
         "until_gap": args.until_gap,
         "min_chosen": args.min_chosen,
         "futile_after": args.futile_after,
