@@ -120,7 +120,7 @@ def level_figures(
         lag_p99=max(trial.lag_p99 for trial in trials),
         attempts=len(mine),
         retries=sum(not one.final for one in mine),
-        failures=Counter(one.failure for one in mine if one.failure is not None and one.final),
+        failures=dict(Counter(one.failure for one in mine if one.failure is not None and one.final)),
         running=_weighted([(load.running, length) for load, length in loads]) if loads else None,
         waiting=_weighted([(load.waiting, length) for load, length in loads]) if loads else None,
         waiting_max=max(load.waiting_max for load, _ in loads) if loads else None,
