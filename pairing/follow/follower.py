@@ -18,7 +18,7 @@ from pathlib import Path
 from collector.journal import RunFile, StreamPaths
 from pairing.build import all_fit, pair_writer, published, write_pairs
 from pairing.follow.live_pairs import LivePairs, LiveRow
-from pairing.follow.open_groups import IsWhole, OpenGroups
+from pairing.follow.open_groups import HELD, IsWhole, OpenGroups
 from pairing.follow.tail import Tail
 from pairing.follow.tally import LiveTally
 from pairing.outcomes import pair_group
@@ -43,7 +43,8 @@ def _no_rule(run: RunFile) -> None:
 
 class Follower:
     """Pairs the run that writes `source`. `pause` is called between some groups: a thread that shares its processor
-    with the run lets it go on there. Raises OutputError when the live file cannot be written."""
+    with the run lets it go on there; `held` is the most bytes of open groups in memory. Raises OutputError when the
+    live file cannot be written."""
 
     def __init__(
         self,
@@ -53,9 +54,11 @@ class Follower:
         *,
         rule: Rule = _no_rule,
         pause: Callable[[], None] = lambda: None,
+        held: int = HELD,
     ) -> None:
         self.paths = StreamPaths.for_output(source)
         self._output, self._settings, self._rule, self._pause = output, settings, rule, pause
+        self._most_held = held
         self._policy = settings.policy()
         self._pairs = LivePairs(output, settings)
         self._tail = Tail(source)
@@ -87,6 +90,11 @@ class Follower:
         return self._tally.pairs
 
     @property
+    def held(self) -> int:
+        """Bytes of rows that wait for others of their prompt."""
+        return self._groups.held if self._groups else 0
+
+    @property
     def begun(self) -> bool:
         """Whether anything was read."""
         return self._tail.opened
@@ -99,7 +107,7 @@ class Follower:
         """Reads what has come and appends its pairs; a note when live pairs of another run or other settings went."""
         if self._groups is None:
             self._started = run.started
-            self._groups = OpenGroups(self._tail, int(run.settings["num_repeats"]), self._rule(run))
+            self._groups = OpenGroups(self._tail, int(run.settings["num_repeats"]), self._rule(run), self._most_held)
         for count, members in enumerate(self._groups.read()):
             for group in closed_groups([members]):
                 self._pair(group)

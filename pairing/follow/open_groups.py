@@ -15,17 +15,17 @@ from pairing.reading.files import make_rollout
 from pairing.reading.identity import PromptIds
 from pairing.reading.rollouts import BrokenLine, Rollout, decode_row
 
-__all__ = ["IsWhole", "OpenGroups", "Task"]
+__all__ = ["HELD", "IsWhole", "OpenGroups"]
 
 IsWhole = Callable[[Sequence[bytes | memoryview]], bool]
 """Whether the rows of a task, as they stand in the file, are all that it will have."""
 
-_HELD = 16 * 2**20
+HELD = 16 * 2**20
 _Place = tuple[int, int]
 
 
 @dataclass(slots=True)
-class Task:
+class _Task:
     """The rows of a task in the order they came: a rollout, or where its line stands (offset, length)."""
 
     rows: list[Rollout | _Place] = field(default_factory=list)
@@ -36,9 +36,9 @@ class Task:
 class OpenGroups:
     """`num_repeats` rollouts make a task whole; where `is_whole` is given it is asked too, about tasks with fewer."""
 
-    def __init__(self, tail: Tail, num_repeats: int, is_whole: IsWhole | None = None, held: int = _HELD) -> None:
+    def __init__(self, tail: Tail, num_repeats: int, is_whole: IsWhole | None = None, held: int = HELD) -> None:
         self._tail, self._num_repeats, self._is_whole, self._limit = tail, num_repeats, is_whole, held
-        self._tasks: dict[int, Task] = {}
+        self._tasks: dict[int, _Task] = {}
         self._held: dict[int, None] = {}
         """Tasks that hold bytes, the oldest first."""
         self._bytes = 0
@@ -53,8 +53,9 @@ class OpenGroups:
         comes of such a file is only known at the end."""
 
     @property
-    def open_tasks(self) -> int:
-        return len(self._tasks)
+    def held(self) -> int:
+        """Bytes of rows in memory."""
+        return self._bytes
 
     def read(self) -> Iterator[list[Rollout]]:
         """The rollouts of each task that closes with what has come since, by rollout index."""
@@ -84,14 +85,14 @@ class OpenGroups:
             self.odd = self.odd or f"byte {offset}: rollout {repeat} of task {task}"
             return None
         self.rows += 1
-        found = self._tasks.setdefault(task, Task())
+        found = self._tasks.setdefault(task, _Task())
         found.rows.append(rollout)
         if self._closes(found):
             return self._close(task)
         self._hold(task, found, len(line))
         return None
 
-    def _closes(self, task: Task) -> bool:
+    def _closes(self, task: _Task) -> bool:
         if len(task.rows) == self._num_repeats:
             return True
         return self._is_whole is not None and self._is_whole([self._line(row) for row in task.rows])
@@ -110,7 +111,7 @@ class OpenGroups:
         self.closed_bytes += sum(len(rollout.line) + 1 for rollout in rollouts)
         return sorted(rollouts, key=_index_of)
 
-    def _hold(self, number: int, task: Task, size: int) -> None:
+    def _hold(self, number: int, task: _Task, size: int) -> None:
         task.held += size
         self._bytes += size
         self._held[number] = None

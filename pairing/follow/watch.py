@@ -107,7 +107,9 @@ class _Watch:
 
     def _wait_for_run(self) -> None:
         """No run file: the run has not begun, an --overwrite is just beginning anew, or it is no run of ours."""
-        if self._has_rows() and self._is_overdue():
+        if not self._has_rows():
+            self._still_since = self._clock.now()
+        elif self._is_overdue():
             raise InputError(
                 f"{self._paths.rollouts}: no {self._paths.run.name} beside it, so nobody tells when it is whole:"
                 " pair it without --follow"
