@@ -30,6 +30,7 @@ from pairing.options.flags import (
 from pairing.planning.options import add_plan_options
 from pairing.stats.options import add_stats_options
 from pairing.streams import keep_writing, lost_output
+from pairing.tuning.options import add_tune_options
 
 __all__ = ["main", "parse"]
 
@@ -98,6 +99,7 @@ def _parser() -> tuple[Parser, Mapping[str, Parser]]:
     _add_compare(commands)
     _add_stats(commands)
     _add_plan(commands)
+    _add_tune(commands)
     _add_bench(commands)
     return parser, commands.choices
 
@@ -182,6 +184,17 @@ def _add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
     bench.set_defaults(handler=_bench, parser=bench)
 
 
+def _add_tune(commands: argparse._SubParsersAction[Parser]) -> None:
+    tune = commands.add_parser(
+        "tune", help="find temperature, top_p and repeats on a pilot of prompts", conflict_handler="resolve"
+    )
+    tune.add_argument("--output-dir", type=Path, required=True, metavar="DIR", help="where everything is written")
+    tune.add_argument("--input", type=Path, metavar="PATH", help="prompts, JSONL (default: the bundled ones)")
+    add_collect_options(tune)
+    add_tune_options(tune)
+    tune.set_defaults(handler=_tune, parser=tune)
+
+
 def _add_plan(commands: argparse._SubParsersAction[Parser]) -> None:
     plan = commands.add_parser(
         "plan", help="foretell yield and cost at other repeats and gaps, no request sent", conflict_handler="resolve"
@@ -242,6 +255,12 @@ def _stats(args: argparse.Namespace) -> int:
     for line in answer.unmet:
         sys.stderr.write(f"pairmill: {plain(line)}\n")
     return EXIT_PARTIAL if answer.unmet else 0
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from pairing.tune import tune
+
+    return tune(args)
 
 
 def _plan(args: argparse.Namespace) -> int:
