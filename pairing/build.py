@@ -7,18 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from collector.errors import OutputError
+from pairing.fast_lane import FastLane
 from pairing.formats import Format
 from pairing.guards import Guards
-from pairing.outcomes import Outcome, Policy, pair_group
+from pairing.outcomes import Outcome, Policy, Sink, pair_group
 from pairing.output.companions import Companions
 from pairing.output.split import SplitWriter
 from pairing.output.writer import PairWriter
 from pairing.reading.files import input_files
-from pairing.reading.groups import Group, NotInOrder, groups_by_index, groups_in_order
+from pairing.reading.groups import Group, NotInOrder, groups_by_index, split_task
+from pairing.reading.plain_rows import Run, Trust, runs_in_order
 from pairing.reports.funnel import REASONS, PairReport, Tally
 from pairing.settings import MEBIBYTE, PairSettings
 from pairing.strategies import BestWorst, Strategy
-from pairing.workers import Sink, can_share, pair_in_workers
+from pairing.workers import can_share, pair_in_workers
 
 __all__ = ["all_fit", "build_pairs", "pair_writer", "published", "write_pairs"]
 
@@ -63,9 +65,10 @@ def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettin
         passes, tally = 1, Tally()
         try:
             if can_share(files, settings.workers):
-                pair_in_workers(files[0], policy, tally, writer, settings.workers, pair_all)
+                pair_in_workers(files[0], policy, tally, writer, settings.workers, pair_runs)
             else:
-                pair_all(groups_in_order(files, tally.read), policy, tally, writer)
+                trust = Trust(lost=not FastLane.takes(policy))
+                pair_runs(runs_in_order(files, tally.read, trust), trust, policy, tally, writer)
         except NotInOrder:
             writer.restart()
             passes, tally = 2, Tally()
@@ -88,6 +91,16 @@ def pair_writer(
     if not settings.validation:
         return PairWriter(output, target, overwrite=overwrite, inputs=inputs)
     return SplitWriter(output, target, settings.validation, seed=settings.seed, overwrite=overwrite, inputs=inputs)
+
+
+def pair_runs(runs: Iterable[Run], trust: Trust, policy: Policy, tally: Tally, writer: Sink) -> None:
+    """The same for the groups of runs: by the fast lane what it takes, and `trust` is told."""
+    lane = FastLane(policy, tally, writer) if FastLane.takes(policy) else None
+    for run in runs:
+        plain = lane is not None and lane.pairs(run)
+        if not plain:
+            pair_all(split_task(run.members()), policy, tally, writer)
+        trust.tell(plain)
 
 
 def pair_all(groups: Iterable[Group], policy: Policy, tally: Tally, writer: Sink) -> None:

@@ -18,6 +18,8 @@ from pairing.reading.rollouts import Rollout, dumps, loads, present, prompt_raw,
 
 __all__ = [
     "PLAINLY_SPEAKS",
+    "PLAIN_ANSWER",
+    "PLAIN_QUESTION",
     "answer",
     "answer_text",
     "is_empty",
@@ -26,6 +28,7 @@ __all__ = [
     "prompt",
     "prompt_text",
     "same_answer",
+    "text_between",
     "tools",
 ]
 
@@ -40,8 +43,9 @@ PLAINLY_SPEAKS = re.compile(
 e1, e2 or e3): enough to see, without decoding, that the answer is not empty."""
 
 
-_ANSWER = b'[{"role":"assistant","content":"'
-_QUESTION = b'[{"role":"user","content":"'
+PLAIN_ANSWER = b'[{"role":"assistant","content":"'
+PLAIN_QUESTION = b'[{"role":"user","content":"'
+"""How one assistant message of text alone begins, written without spaces, and one user message."""
 _END = b'"}]'
 
 
@@ -51,7 +55,7 @@ def plain_answer(rollout: Rollout) -> bytes | None:
     if not rollout.looked:
         rollout.looked = True
         own = bytes(rollout.row.output)
-        text = _text_between(own, _ANSWER)
+        text = text_between(own, PLAIN_ANSWER)
         if text is not None:
             rollout.plain, rollout.text = own, text
     return rollout.plain
@@ -63,10 +67,10 @@ def plain_prompt(rollout: Rollout) -> bytes | None:
     if params is None or present(params.instructions):
         return None
     own = bytes(params.input)
-    return None if _text_between(own, _QUESTION) is None else own
+    return None if text_between(own, PLAIN_QUESTION) is None else own
 
 
-def _text_between(own: bytes, opening: bytes) -> str | None:
+def text_between(own: bytes, opening: bytes) -> str | None:
     """The text of a message that `own` is, byte for byte, but for its content: `opening`, a JSON string, `"}]`. What
     stands between must be one string to a reader that is strict, or the bytes are not to be copied."""
     if not (own.startswith(opening) and own.endswith(_END)):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -17,7 +17,7 @@ from pairing.reading.groups import Group
 from pairing.reading.rollouts import BrokenLine, Rollout
 from pairing.strategies.base import Choice, Pool, Strategy, reward_of
 
-__all__ = ["Kept", "Outcome", "Policy", "pair_group"]
+__all__ = ["Kept", "Outcome", "Policy", "Sink", "pair_group"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,12 @@ class Policy:
     strategy: Strategy
     checks: Checks
     target: Format
+
+
+class Sink(Protocol):
+    """Where records go."""
+
+    def write(self, record: Any, prompt_id: str) -> None: ...
 
 
 class Kept(NamedTuple):

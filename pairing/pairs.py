@@ -9,7 +9,7 @@ import msgspec
 from pairing.messages import answer_text
 from pairing.reading.rollouts import Rollout
 
-__all__ = ["Pair"]
+__all__ = ["Pair", "metadata"]
 
 
 class Pair(msgspec.Struct, frozen=True, gc=False, eq=False):
@@ -25,15 +25,34 @@ class Pair(msgspec.Struct, frozen=True, gc=False, eq=False):
     def meta(self) -> dict[str, Any]:
         """The metadata of a record: the same keys and types on every row. `task_index` is -1 where rows carry none;
         lengths are in characters of the final text."""
-        return {
-            "prompt_id": self.prompt_id,
-            "task_index": -1 if self.task_index is None else self.task_index,
-            "chosen_reward": self.chosen.reward,
-            "rejected_reward": self.rejected.reward,
-            "reward_gap": self.gap,
-            "chosen_rollout_index": self.chosen.rollout_index,
-            "rejected_rollout_index": self.rejected.rollout_index,
-            "chosen_length": len(answer_text(self.chosen)),
-            "rejected_length": len(answer_text(self.rejected)),
-            "strategy": self.strategy,
-        }
+        return metadata(
+            self.prompt_id,
+            self.task_index,
+            (self.chosen.reward, self.rejected.reward, self.gap),
+            (self.chosen.rollout_index, self.rejected.rollout_index),
+            (len(answer_text(self.chosen)), len(answer_text(self.rejected))),
+            self.strategy,
+        )
+
+
+def metadata(
+    prompt_id: str,
+    task_index: int | None,
+    rewards: tuple[float | None, float | None, float],
+    rollout_indices: tuple[int | None, int | None],
+    lengths: tuple[int, int],
+    strategy: str,
+) -> dict[str, Any]:
+    """What `Pair.meta` gives, of these: each of chosen, then rejected; the rewards with their gap."""
+    return {
+        "prompt_id": prompt_id,
+        "task_index": -1 if task_index is None else task_index,
+        "chosen_reward": rewards[0],
+        "rejected_reward": rewards[1],
+        "reward_gap": rewards[2],
+        "chosen_rollout_index": rollout_indices[0],
+        "rejected_rollout_index": rollout_indices[1],
+        "chosen_length": lengths[0],
+        "rejected_length": lengths[1],
+        "strategy": strategy,
+    }

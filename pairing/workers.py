@@ -20,29 +20,25 @@ from typing import Any, Protocol
 
 from collector.errors import PairmillError
 from collector.records.spread import Spread
-from pairing.outcomes import Policy
+from pairing.fast_lane import FastLane
+from pairing.outcomes import Policy, Sink
 from pairing.reading.compression import is_compressed
 from pairing.reading.files import ReadTally
-from pairing.reading.groups import NotInOrder, closed_groups
+from pairing.reading.groups import NotInOrder
+from pairing.reading.plain_rows import Run, Trust
 from pairing.reading.spans import SPAN, read_span, span_starts
 from pairing.reports.funnel import Tally
 
-__all__ = ["Sink", "can_share", "merge", "pair_in_workers"]
+__all__ = ["can_share", "merge", "pair_in_workers"]
 
 _WAITING_EACH = 2
 """Parts in hand for each worker: one at work, one done or waiting."""
 
 
-class Sink(Protocol):
-    """Where records go."""
-
-    def write(self, record: Any, prompt_id: str) -> None: ...
-
-
 class Pairing(Protocol):
-    """`build.pair_all`: pairs groups into a tally and a sink."""
+    """`build.pair_runs`: pairs runs into a tally and a sink."""
 
-    def __call__(self, groups: Any, policy: Policy, tally: Tally, writer: Any) -> None: ...
+    def __call__(self, runs: Any, trust: Trust, policy: Policy, tally: Tally, writer: Any) -> None: ...
 
 
 @dataclass(slots=True)
@@ -53,7 +49,7 @@ class _Part:
     records: list[tuple[Any, str]] = field(default_factory=list)
     first: int | None = None
     last: int | None = None
-    """The task indices of its first and last group; None for a part without."""
+    """The task indices of its first and last run; None for a part without."""
 
     def write(self, record: Any, prompt_id: str) -> None:
         self.records.append((record, prompt_id))
@@ -64,12 +60,12 @@ def can_share(files: Sequence[Path], workers: int) -> bool:
     return workers > 1 and len(files) == 1 and not is_compressed(files[0]) and files[0].stat().st_size > SPAN
 
 
-def pair_in_workers(path: Path, policy: Policy, tally: Tally, writer: Sink, workers: int, pair_all: Pairing) -> None:
+def pair_in_workers(path: Path, policy: Policy, tally: Tally, writer: Sink, workers: int, pair_runs: Pairing) -> None:
     """Pair `path` in `workers` processes. Raises NotInOrder where one process would, and PairmillError when a process
     was killed."""
     last = -1
     try:
-        for part in _in_order(path, policy, workers, pair_all):
+        for part in _in_order(path, policy, workers, pair_runs):
             if part.first is not None and part.last is not None:
                 if part.first <= last:
                     raise NotInOrder
@@ -92,12 +88,12 @@ def merge(whole: Tally, part: Tally) -> None:
     _add_fields(whole, part)
 
 
-def _in_order(path: Path, policy: Policy, workers: int, pair_all: Pairing) -> Iterator[_Part]:
+def _in_order(path: Path, policy: Policy, workers: int, pair_runs: Pairing) -> Iterator[_Part]:
     pool = ProcessPoolExecutor(
         workers,
         mp_context=get_context("fork" if sys.platform == "linux" else "spawn"),
         initializer=_begin,
-        initargs=(path, policy, pair_all),
+        initargs=(path, policy, pair_runs),
     )
     waiting: deque[Future[_Part]] = deque()
     try:
@@ -114,29 +110,29 @@ def _in_order(path: Path, policy: Policy, workers: int, pair_all: Pairing) -> It
 _work: partial[_Part]
 
 
-def _begin(path: Path, policy: Policy, pair_all: Pairing) -> None:
+def _begin(path: Path, policy: Policy, pair_runs: Pairing) -> None:
     """What a worker does first. Signals of the terminal are the parent's business: it ends its workers."""
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _work = partial(_paired, path, policy, pair_all)
+    _work = partial(_paired, path, policy, pair_runs)
 
 
 def _pair_part(start: int) -> _Part:
     return _work(start)
 
 
-def _paired(path: Path, policy: Policy, pair_all: Pairing, start: int) -> _Part:
+def _paired(path: Path, policy: Policy, pair_runs: Pairing, start: int) -> _Part:
     part = _Part(tally=Tally(sampled=start >= SPAN))
-    groups = closed_groups(read_span(path, start, SPAN, part.tally.read))
+    trust = Trust(lost=not FastLane.takes(policy))
 
-    def seen() -> Iterator[Any]:
-        for group in groups:
-            part.first = group.task_index if part.first is None else part.first
-            part.last = group.task_index
-            yield group
+    def seen() -> Iterator[Run]:
+        for run in read_span(path, start, SPAN, part.tally.read, trust):
+            part.first = run.task_index if part.first is None else part.first
+            part.last = run.task_index
+            yield run
 
-    pair_all(seen(), policy, part.tally, part)
+    pair_runs(seen(), trust, policy, part.tally, part)
     return part
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -72,6 +72,12 @@ class Format(ABC):
     @abstractmethod
     def record(self, pair: Pair) -> Any:
         """The pair's record with only the columns it needs. Raises Unfit."""
+
+    def splice(self, prompt: bytes, chosen: bytes, rejected: bytes, meta: Mapping[str, Any]) -> bytes | None:
+        """The record of a pair whose prompt and sides are one message of plain text each, given as the row's bytes:
+        the same as `record` gives. None when the bytes cannot stand as they are, and always for a format that is not
+        put together from them."""
+        return None
 
     def rows(self, record: Any) -> Sequence[Any]:
         """The rows that the record consists of: itself, where a format does not say otherwise."""

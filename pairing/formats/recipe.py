@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import orjson
@@ -35,12 +36,10 @@ class Recipe(Format):
     )
 
     def record(self, pair: Pair) -> bytes:
-        return b'{"prompt":%b,"chosen":%b,"rejected":%b,"reward_gap":%b}' % (
-            _prompt(pair.chosen),
-            _answer(pair.chosen),
-            _answer(pair.rejected),
-            orjson.dumps(pair.gap),
-        )
+        return _line(_prompt(pair.chosen), _answer(pair.chosen), _answer(pair.rejected), pair.gap)
+
+    def splice(self, prompt: bytes, chosen: bytes, rejected: bytes, meta: Mapping[str, Any]) -> bytes | None:
+        return None if _escapes_surrogates(prompt) else _line(prompt, chosen, rejected, meta["reward_gap"])
 
     def columns(self, record: Any) -> frozenset[str]:
         return frozenset()
@@ -50,12 +49,20 @@ class Recipe(Format):
         return line
 
 
+def _line(prompt: bytes, chosen: bytes, rejected: bytes, gap: float) -> bytes:
+    return b'{"prompt":%b,"chosen":%b,"rejected":%b,"reward_gap":%b}' % (prompt, chosen, rejected, orjson.dumps(gap))
+
+
+def _escapes_surrogates(own: bytes) -> bool:
+    return b"\\" in own and (b"\\ud" in own or b"\\uD" in own)
+
+
 def _prompt(rollout: Rollout) -> bytes:
     params = rollout.row.params
     if params is not None and present(params.instructions):
         return dumps(prompt(rollout))
     own = bytes(prompt_raw(rollout.row))
-    if b"\\" in own and (b"\\ud" in own or b"\\uD" in own):
+    if _escapes_surrogates(own):
         return dumps(loads(prompt_raw(rollout.row)))  # it may hold half a surrogate pair
     return own
 

@@ -51,7 +51,20 @@ class Trl(Format):
 
     def record(self, pair: Pair) -> dict[str, Any] | bytes:
         """The record, or its line when prompt and answers are plain: then their bytes are the row's own."""
-        return _spliced(pair) or self.whole(pair)
+        return self._spliced(pair) or self.whole(pair)
+
+    def splice(self, prompt: bytes, chosen: bytes, rejected: bytes, meta: Mapping[str, Any]) -> bytes | None:
+        parts = (
+            b'{"prompt":',
+            prompt,
+            b',"chosen":',
+            chosen,
+            b',"rejected":',
+            rejected,
+            b',"meta":',
+            orjson.dumps(meta),
+        )
+        return b"".join((*parts, b"}"))
 
     def whole(self, pair: Pair) -> dict[str, Any]:
         """The record of any pair."""
@@ -98,14 +111,10 @@ class Trl(Format):
             shape["tools"] = str
         return shape | {"meta": META}
 
-
-def _spliced(pair: Pair) -> bytes | None:
-    """The line of a pair whose messages are plain, put together from the row's own bytes; None for any other pair."""
-    chosen, rejected = plain_answer(pair.chosen), plain_answer(pair.rejected)
-    if chosen is None or rejected is None or present(tools_raw(pair.chosen.row)):
-        return None
-    prompt = plain_prompt(pair.chosen)
-    if prompt is None:
-        return None
-    meta = orjson.dumps(pair.meta())
-    return b'{"prompt":%b,"chosen":%b,"rejected":%b,"meta":%b}' % (prompt, chosen, rejected, meta)
+    def _spliced(self, pair: Pair) -> bytes | None:
+        """The line of a pair whose messages are plain, put together from the row's own bytes; None for any other."""
+        chosen, rejected = plain_answer(pair.chosen), plain_answer(pair.rejected)
+        if chosen is None or rejected is None or present(tools_raw(pair.chosen.row)):
+            return None
+        prompt = plain_prompt(pair.chosen)
+        return None if prompt is None else self.splice(prompt, chosen, rejected, pair.meta())

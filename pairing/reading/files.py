@@ -6,21 +6,20 @@ Which rollouts belong together, and in what order groups come, is the business o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from collector.errors import InputError, UsageError
 from pairing.reading.compression import SUFFIXES, opened, plain_name
 from pairing.reading.identity import PromptIds
 from pairing.reading.lines import Block, blocks_of_lines, trimmed
-from pairing.reading.rollouts import BrokenLine, Rollout, Row, decode_row, failed, has_answer, read_reward
+from pairing.reading.rollouts import SHORT, BrokenLine, Rollout, Row, decode_row, failed, has_answer, read_reward
 
-__all__ = ["ReadTally", "input_files", "iter_rollouts", "make_rollout", "rollouts_of"]
+__all__ = ["LineReader", "ReadTally", "input_files", "iter_rollouts", "make_rollout", "rollouts_of"]
 
 _SHOWN = 5
-_SHORT = 5
-"""Bytes: one less may be null."""
 _OPENING, _CLOSING = b"{}"
 _LONG_REWARD = 32
 _REWARDS_KEPT = 4096
@@ -133,13 +132,67 @@ def rollouts_of(path: Path, blocks: Iterable[Block], tally: ReadTally, ids: Prom
         yield found
 
 
+class LineReader:
+    """The same line by line, for the fast lane: what it cannot take. It is told of every line, in file order; `offset`
+    is where the first begins."""
+
+    def __init__(self, path: Path, tally: ReadTally, ids: PromptIds, offset: int = 0) -> None:
+        self._path, self._tally, self._ids = path, tally, ids
+        self._offset, self._number = offset, 0
+
+    def rollout(self, line: bytes) -> Rollout | None:
+        """The rollout of the next line; None for a line that gives none, which is counted."""
+        self._number += 1
+        self._tally.numbered += 1
+        self._offset += len(line)
+        return self._made(line, self._number, self._offset - len(line))
+
+    def rollouts(self, lines: Sequence[bytes]) -> list[Rollout]:
+        """Those of the next lines."""
+        return [rollout for line in lines if (rollout := self.rollout(line)) is not None]
+
+    def later(self, lines: Sequence[bytes]) -> Callable[[], list[Rollout]]:
+        """Passes the next lines; what is returned makes their rollouts, and counts their lines, when it is called."""
+        number, offset = self._number, self._offset
+        self._number += len(lines)
+        self._tally.numbered += len(lines)
+        self._offset += sum(map(len, lines))
+        return partial(self._again, lines, number, offset)
+
+    def _again(self, lines: Sequence[bytes], number: int, offset: int) -> list[Rollout]:
+        found = []
+        for line in lines:
+            number += 1
+            if (rollout := self._made(line, number, offset)) is not None:
+                found.append(rollout)
+            offset += len(line)
+        return found
+
+    def _made(self, line: bytes, number: int, offset: int) -> Rollout | None:
+        whole = line[:-1] if line.endswith(b"\n") else line
+        start, end = trimmed(whole, 0, len(whole), number == 1 and offset == 0)
+        if start == end:
+            return None
+        self._tally.lines += 1
+        content = whole[start:end]
+        try:
+            made = make_rollout(decode_row(content, content.isascii()), self._path, offset + start, content, self._ids)
+        except BrokenLine as error:
+            self._tally.add_broken(self._path, number, error)
+            return None
+        if isinstance(made, str):
+            self._tally.drops[made] += 1
+            return None
+        return made
+
+
 def make_rollout(row: Row, path: Path, offset: int, line: bytes | memoryview, ids: PromptIds) -> Rollout | str:
     """The rollout of the row of `line`, which stands at `offset`, or the reason that it is none. Raises BrokenLine when
     the prompt cannot be read."""
-    if len(row.output) < _SHORT and not has_answer(row):
+    if len(row.output) < SHORT and not has_answer(row):
         return "failed" if failed(row) else "no_answer"
     params, prompt_id = row.params, row.prompt_id
-    if prompt_id is None or prompt_id != ids.ours or params is None or len(params.input) < _SHORT:
+    if prompt_id is None or prompt_id != ids.ours or params is None or len(params.input) < SHORT:
         try:
             prompt_id = ids.of(row)
         except RecursionError as error:

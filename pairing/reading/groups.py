@@ -18,7 +18,16 @@ from pairing.reading.identity import PromptIds
 from pairing.reading.offsets import DEFAULT_MEMORY, OffsetIndex
 from pairing.reading.rollouts import Rollout
 
-__all__ = ["Group", "NotInOrder", "assemble", "closed_groups", "groups_by_index", "groups_in_order", "iter_groups"]
+__all__ = [
+    "Group",
+    "NotInOrder",
+    "assemble",
+    "closed_groups",
+    "groups_by_index",
+    "groups_in_order",
+    "iter_groups",
+    "split_task",
+]
 
 
 class Group(msgspec.Struct, frozen=True, gc=False, eq=False):
@@ -69,12 +78,12 @@ def closed_groups(batches: Iterable[list[Rollout]]) -> Iterator[Group]:
                 if now is None or now < task:
                     raise NotInOrder
                 if members:
-                    yield from _split(members)
+                    yield from split_task(members)
                     members = []
                 task = now
             members.append(rollout)
     if members:
-        yield from _split(members)
+        yield from split_task(members)
 
 
 def groups_by_index(files: Sequence[Path], tally: ReadTally, memory: int = DEFAULT_MEMORY) -> Iterator[Group]:
@@ -84,7 +93,7 @@ def groups_by_index(files: Sequence[Path], tally: ReadTally, memory: int = DEFAU
     with OffsetIndex(files, memory) as index:
         index.fill(tally, ids)
         for places, lengths in index.groups():
-            yield from _split(index.read(places, lengths, ids))
+            yield from split_task(index.read(places, lengths, ids))
 
 
 def assemble(task_index: int | None, prompt_id: str, members: Iterable[Rollout]) -> Group:
@@ -126,7 +135,7 @@ def _task_of(rollout: Rollout) -> int:
     return -1 if task is None else task
 
 
-def _split(members: list[Rollout]) -> Sequence[Group]:
+def split_task(members: list[Rollout]) -> Sequence[Group]:
     """The groups of one task: one, unless its rows answer different prompts."""
     first = members[0]
     prompt_id, task_index = first.prompt_id, first.row.task_index

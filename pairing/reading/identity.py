@@ -14,12 +14,17 @@ from collector.records.identity import prompt_id_of
 from collector.records.messages import prompt_messages
 from pairing.reading.rollouts import Row, loads, present, prompt_raw, tools_raw
 
-__all__ = ["PromptIds", "same_prompt"]
+__all__ = ["PromptIds", "is_ours", "same_prompt"]
 
 _OURS = re.compile(r"[0-9a-f]{16}")
 _REMEMBERED = 8192
 _SHORT = 4
 """Bytes: no longer may be null."""
+
+
+def is_ours(prompt_id: str) -> bool:
+    """True when it has the form of the collector's ids."""
+    return _OURS.fullmatch(prompt_id) is not None
 
 
 class PromptIds:
@@ -36,7 +41,7 @@ class PromptIds:
         if not present(prompt_raw(row)):
             return None
         given = row.prompt_id
-        if given is not None and (given == self.ours or _OURS.fullmatch(given)):
+        if given is not None and (given == self.ours or is_ours(given)):
             self.ours = given
             return given
         source = _source(row)

@@ -18,7 +18,10 @@ import orjson
 from msgspec import Raw
 
 __all__ = [
+    "CUT",
+    "SHORT",
     "BrokenLine",
+    "Index",
     "Rollout",
     "Row",
     "decode_row",
@@ -33,6 +36,9 @@ __all__ = [
 ]
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""What task and rollout indices may be."""
+SHORT = 5
+"""Bytes: a field of one less may be null."""
 _ABSENT = Raw()
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NON_FINITE = frozenset({b"nan", b"inf", b"infinity"})
@@ -127,14 +133,15 @@ class Rollout(msgspec.Struct, gc=False, eq=False):
     def truncated(self) -> bool:
         """True when the answer hit its token limit: Chat's `length`, or Responses' `incomplete`."""
         if self.row.finish_reason is not None:
-            return self.row.finish_reason in _CUT
+            return self.row.finish_reason in CUT
         response = self.row.response
         if response is None:
             return False
         return bytes(response.status) == b'"incomplete"' or present(response.incomplete_details)
 
 
-_CUT = frozenset({"length", "incomplete", "max_tokens", "max_output_tokens"})
+CUT = frozenset({"length", "incomplete", "max_tokens", "max_output_tokens"})
+"""Finish reasons of an answer that hit its token limit."""
 _decode = msgspec.json.Decoder(Row).decode
 
 
@@ -178,12 +185,12 @@ def dumps(value: Any) -> bytes:
 
 def read_reward(raw: Raw) -> tuple[float | None, str | None]:
     """(finite reward, None), or (None, the reason that there is none). A boolean or a string is never guessed into a
-    number: 1 and "1" and true mean different things to different verifiers."""
+    number: 1 and "1" and true mean different things to different verifiers. -0 is 0."""
     text = bytes(raw)
     if not text or text == b"null":
         return None, "no_reward"
     if text[0] in b"-0123456789":
-        value = float(text)
+        value = float(text) + 0.0
         return (value, None) if math.isfinite(value) else (None, "reward_not_finite")
     if text in (b"true", b"false"):
         return None, "reward_bool"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from collector.errors import InputError
-from pairing.reading.files import ReadTally, rollouts_of
+from pairing.reading.files import LineReader, ReadTally
 from pairing.reading.identity import PromptIds
 from pairing.reading.lines import BLOCK, blocks_of_lines
-from pairing.reading.rollouts import BrokenLine, Rollout, decode_row
+from pairing.reading.plain_rows import Run, Trust, plain_runs
+from pairing.reading.rollouts import BrokenLine, decode_row
 
 __all__ = ["SPAN", "read_span", "span_starts"]
 
@@ -24,24 +26,33 @@ def span_starts(path: Path, span: int = SPAN) -> list[int]:
     return list(range(0, path.stat().st_size, span))
 
 
-def read_span(path: Path, begin: int, span: int, tally: ReadTally) -> Iterator[list[Rollout]]:
-    """The rollouts between the first border at or after `begin` and the first at or after `begin + span`: parts that
-    follow one another leave no line out and have none twice. Raises InputError when the file cannot be read."""
+def read_span(path: Path, begin: int, span: int, tally: ReadTally, trust: Trust) -> Iterator[Run]:
+    """The runs between the first border at or after `begin` and the first at or after `begin + span`: parts that follow
+    one another leave no line out and have none twice. Raises InputError when the file cannot be read, NotInOrder where
+    `plain_runs` does."""
     try:
         with path.open("rb", buffering=0) as file:
             start, stop = _border(file, begin), _border(file, begin + span)
             file.seek(start)
-            left = stop - start
-
-            def read(size: int) -> bytes:
-                nonlocal left
-                data = file.read(min(size, left))
-                left -= len(data)
-                return data
-
-            yield from rollouts_of(path, blocks_of_lines(read, start), tally, PromptIds())
+            reader = LineReader(path, tally, PromptIds(), start)
+            yield from plain_runs(cast(BinaryIO, _Part(file, stop - start)), reader, trust)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+
+
+class _Part(io.RawIOBase):
+    """The next bytes of a file, as many as are `left`."""
+
+    def __init__(self, file: io.FileIO, left: int) -> None:
+        self._file, self._left = file, left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer[: self._left]) or 0
+        self._left -= count
+        return count
 
 
 def _border(file: BinaryIO, at: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +24,11 @@ from pairing.messages import answer_text, prompt_text
 from pairing.outcomes import Outcome, Policy
 from pairing.pairs import Pair
 from pairing.reading.files import ReadTally
+from pairing.reading.plain_rows import PlainRow
 from pairing.reading.rollouts import BrokenLine, Rollout, present, read_reward
+from pairing.strategies.best_worst import BestWorst
 
-__all__ = ["REASONS", "PairReport", "SamplePair", "Tally"]
+__all__ = ["REASONS", "PairReport", "PlainOutcome", "SamplePair", "Tally", "deviation"]
 
 REASONS: Mapping[str, str] = {
     "broken": "not a JSON object in UTF-8",
@@ -196,6 +198,20 @@ class PairReport:
 
 
 @dataclass(slots=True)
+class PlainOutcome:
+    """What became of a group of plain rows, all usable: a pair of two of them by best_worst, or the reason of none."""
+
+    rewards: list[float]
+    deviation: float
+    cut: int
+    """Answers that were cut short."""
+    reason: str | None = None
+    best: int = 0
+    worst: int = 0
+    gap: float = 0.0
+
+
+@dataclass(slots=True)
 class Tally:
     """The report while it grows."""
 
@@ -221,6 +237,8 @@ class Tally:
     """Not yet in `rewards`, `within` and `gaps`: some thousand at once cost less than one by one."""
     heats: dict[bytes, int] = field(default_factory=dict)
     """The temperatures that usable rollouts were asked for with, as their rows write them, and how often each."""
+    plain_heats: dict[float | None, int] = field(default_factory=dict)
+    """Those of plain rows, as numbers."""
     temperatures: Spread = field(default_factory=Spread)
     within: Spread = field(default_factory=Spread)
     gaps: Spread = field(default_factory=Spread)
@@ -255,11 +273,40 @@ class Tally:
         if outcome.widest is not None:
             self.close_gaps.add_one(outcome.widest)
 
+    def shows(self, outcome: PlainOutcome) -> bool:
+        """True when the report is to show a text of this group: `add_plain` does not look for it, `add` does."""
+        if self.reply is None:
+            return True
+        return outcome.reason is None and (self.sample is None or outcome.gap > self.sample.gap)
+
+    def add_plain(self, rows: Sequence[PlainRow], outcome: PlainOutcome) -> None:
+        """Count what became of one group of plain rows, its lines too."""
+        count = len(rows)
+        self.read.lines += count
+        self.groups += 1
+        self.members += count
+        self.usable += count
+        self.truncated += outcome.cut
+        heats = self.plain_heats
+        for row in rows:
+            heat = row.params.temperature
+            heats[heat] = heats.get(heat, 0) + 1
+        self._add_rewards(outcome.rewards, outcome.deviation)
+        if self._tells_apart():
+            self._add_distinct([bytes(row.output) for row in rows])
+        if outcome.reason is None:
+            self.paired += 1
+            self.picked += 1
+            self.pairs += 1
+            self.picked_by[BestWorst.name] += 1
+            self.waiting_gaps.append(outcome.gap)
+            return
+        self.group_drops[outcome.reason] += 1
+        if outcome.reason == "gap_below_min":
+            self.close_gaps.add_one(outcome.gap)
+
     def _add_usable(self, usable: list[Rollout]) -> None:
         rewards = [rollout.reward for rollout in usable if rollout.reward is not None]
-        self.waiting_rewards += rewards
-        if len(self.reward_values) < _VALUES_TOLD:
-            self.reward_values.update(rewards)
         if self.reply is None and usable:
             self.reply = _last_line(usable[0])
         heats = self.heats
@@ -270,15 +317,29 @@ class Tally:
             if row.params is not None:
                 heat = bytes(row.params.temperature)
                 heats[heat] = heats.get(heat, 0) + 1
+        self._add_rewards(rewards, deviation(rewards) if len(rewards) > 1 else None)
+        if len(usable) > 1 and self._tells_apart():
+            self._add_distinct([_answer_key(rollout) for rollout in usable])
+
+    def _add_rewards(self, rewards: list[float], within: float | None) -> None:
+        """Those of one group's usable rollouts, and how far they lie apart, when there are two."""
+        self.waiting_rewards += rewards
+        if len(self.reward_values) < _VALUES_TOLD:
+            self.reward_values.update(rewards)
         if len(self.waiting_rewards) > _WAITING:
             self._fold()
-        if len(usable) < 2:
-            return
-        self.waiting_deviations.append(_deviation(rewards))
-        # Telling answers apart means reading them all: past some thousand prompts a sample says as much.
-        if (self.groups <= _ALL_COUNTED and not self.sampled) or self.groups % _ONE_IN == 0:
-            self.distinct.add_one(len({_answer_key(rollout) for rollout in usable}))
-            self.distinct_of.add_one(len(usable))
+        if within is not None:
+            self.waiting_deviations.append(within)
+
+    def _tells_apart(self) -> bool:
+        """Whether this group's answers are told apart. That means reading them all: past some thousand prompts a sample
+        says as much."""
+        return (self.groups <= _ALL_COUNTED and not self.sampled) or self.groups % _ONE_IN == 0
+
+    def _add_distinct(self, answers: Sequence[bytes | str]) -> None:
+        lengths = set(map(len, answers))  # most often that tells all of them apart
+        self.distinct.add_one(len(lengths if len(lengths) == len(answers) else set(answers)))
+        self.distinct_of.add_one(len(answers))
 
     def _add_pair(self, pair: Pair) -> None:
         self.pairs += 1
@@ -295,11 +356,13 @@ class Tally:
         self.gaps.add(self.waiting_gaps)
         for waiting in (self.waiting_rewards, self.waiting_deviations, self.waiting_gaps):
             waiting.clear()
-        for raw, count in sorted(self.heats.items()):
+        for raw, count in self.heats.items():
             heat, _ = read_reward(msgspec.Raw(raw))
-            if heat is not None:
-                self.temperatures.add_same(heat, count)
+            self.plain_heats[heat] = self.plain_heats.get(heat, 0) + count
+        for heat in sorted(heat for heat in self.plain_heats if heat is not None):
+            self.temperatures.add_same(heat, self.plain_heats[heat])
         self.heats.clear()
+        self.plain_heats.clear()
 
     def report(self, *, output: Path, policy: Policy, passes: int) -> PairReport:
         self._fold()
@@ -346,7 +409,7 @@ def _least_gap(policy: Policy) -> float | None:
     return next(guards, None) if own is None else own
 
 
-def _deviation(rewards: list[float]) -> float:
+def deviation(rewards: Sequence[float]) -> float:
     """Their standard deviation (of the population)."""
     mean = sum(rewards) / len(rewards)
     squares = 0.0

@@ -17,6 +17,7 @@ from collector.errors import PairmillError
 from collector.records.spread import Spread
 from pairing import PairReport, PairSettings, build_pairs
 from pairing.reading.files import ReadTally
+from pairing.reading.plain_rows import Trust
 from pairing.reading.spans import read_span
 from pairing.workers import can_share
 from tests.pairing.make import Row, gym_row, lines_of, our_row, write_lines, write_rows
@@ -84,7 +85,11 @@ def test_parts_tile_the_file_between_groups(sizes: list[int], span: int, text: i
     with tempfile.TemporaryDirectory() as folder:
         path = write_rows(Path(folder) / "r.jsonl", *rows)
         parts = [
-            [rollout.row.task_index for batch in read_span(path, begin, span, ReadTally()) for rollout in batch]
+            [
+                rollout.row.task_index
+                for run in read_span(path, begin, span, ReadTally(), Trust())
+                for rollout in run.members()
+            ]
             for begin in range(0, path.stat().st_size, span)
         ]
     assert [task for part in parts for task in part] == [task for task, size in enumerate(sizes) for _ in range(size)]
