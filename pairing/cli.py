@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from collector.cli import add_parsers
 from collector.errors import EXIT_PARTIAL, PairmillError, UsageError
 from collector.options import Parser, add_collect_options, given_path
 from collector.options.bench import add_bench_options
-from collector.options.config_file import with_config
+from collector.options.config_file import taken_elsewhere, with_config
 from collector.options.credentials import is_credential
 from collector.options.plus_args import translate
 from collector.terminal import plain, print_line
@@ -35,6 +36,9 @@ from pairing.tuning.options import add_tune_options
 __all__ = ["main", "parse"]
 
 
+_OUTPUT = re.compile(r"--output(?![-\w])")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code. No traceback reaches the user but for a fault of Pairmill's own."""
     keep_writing()
@@ -42,11 +46,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(argv: list[str] | None) -> int:
+    args: argparse.Namespace | None = None
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
         return int(args.handler(args))
     except PairmillError as error:
-        sys.stderr.write(f"pairmill: error: {plain(str(error))}\n")
+        sys.stderr.write(f"pairmill: error: {plain(_with_own_flags(str(error), args))}\n")
         return error.exit_code
     except SystemExit as end:  # argparse, after --help and --version
         return int(end.code or 0)
@@ -55,22 +60,34 @@ def _command(argv: list[str] | None) -> int:
         return 130
 
 
+def _with_own_flags(message: str, args: argparse.Namespace | None) -> str:
+    """The collector speaks of --output; a command that writes into a folder has --output-dir in its place."""
+    if hasattr(args, "output_dir") and not hasattr(args, "output"):
+        return _OUTPUT.sub("--output-dir", message)
+    return message
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     """The command that `argv` asks for. Raises UsageError; an option that is none is shown with those most like it."""
     parser, commands = _parser()
     args, unknown = parser.parse_known_args(with_config(translate(argv), commands))
     if unknown:
-        raise UsageError(f"{_unknown(unknown, argv, args.parser)} (see {args.parser.prog} --help)")
+        raise UsageError(f"{_unknown(unknown, argv, args.parser, commands)} (see {args.parser.prog} --help)")
     return args
 
 
-def _unknown(words: list[str], argv: list[str], parser: argparse.ArgumentParser) -> str:
+def _unknown(
+    words: list[str], argv: list[str], parser: argparse.ArgumentParser, commands: Mapping[str, argparse.ArgumentParser]
+) -> str:
     """What is wrong with words that are no option. No value is repeated: behind `--api-key` it is the key, and so may
     be a word of a header that was written without quotes."""
     options = [word.partition("=")[0] for word in words if word.startswith("-")]
     if not options:
         secret = any(is_credential(word) or word.startswith("--header") for word in argv)
         return f"unrecognized arguments: {'(not shown)' if secret else ' '.join(words)}: quote what has spaces in it"
+    elsewhere = taken_elsewhere(options[0], parser, commands)
+    if elsewhere:
+        return f"unrecognized arguments: {options[0]}: {elsewhere}"
     flags = [flag for action in parser._actions for flag in action.option_strings]
     near = difflib.get_close_matches(options[0], flags, n=2, cutoff=0.6)
     return f"unrecognized arguments: {' '.join(options)}" + (f"; did you mean {' or '.join(near)}?" if near else "")

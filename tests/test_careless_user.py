@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,39 @@ def test_a_head_servers_password_is_not_shown(tmp_path: Path, capsys: pytest.Cap
     err = capsys.readouterr().err
     assert "http://127.0.0.1:9/global_config_dict_yaml: the head server does not answer" in err
     assert "canary" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["run", "--output-dir=o", "--reverify"], "--reverify: `pairmill collect` takes it, not `pairmill run`"),
+        (["run", "--output-dir=o", "--output=o"], "--output: `pairmill collect` and `pairmill pair` take it, not"),
+        ([*COMMAND, "--output-dir=o"], "not `pairmill collect`, which has --output (see"),
+        ([*COMMAND, "--verifier=0.7numeric"], "no verifier '0.7numeric': a weight has a star behind it: 0.7*numeric;"),
+        ([*COMMAND, "--verifier=2 x math"], "a weight has a star behind it: 2*math;"),
+        (
+            ["collect", "--input=in.jsonl", "--output=r", "--verifier=numeric", "--reverify", "--dry-run"],
+            "--dry-run: --reverify has no request to show; to try the verifier, score a few prompts: give --limit 10",
+        ),
+    ],
+)
+def test_what_another_command_takes_or_a_slip_leaves_out_is_said(
+    words: list[str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that names the way out, not only what was wrong."""
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert wanted in err
+    assert err.splitlines()[-1].startswith("pairmill: error: ")
+
+
+def test_run_speaks_of_its_own_flag_for_the_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The collector's advice names --output-dir where there is no --output, and --output where there is."""
+    (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n')
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / "rollouts.jsonl")
+    words = [f"--input={tmp_path / 'in.jsonl'}", "--base-url=http://127.0.0.1:9/v1", "--verifier=exact:field=prompt"]
+    assert main(["run", f"--output-dir={tmp_path / 'out'}", *words]) == 1
+    assert "is not a regular file; give another --output-dir\n" in capsys.readouterr().err
+    assert main(["collect", f"--output={tmp_path / 'out' / 'rollouts.jsonl'}", *words]) == 1
+    assert "is not a regular file; give another --output\n" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from collector.errors import UsageError
 from collector.options.credentials import is_credential, is_key
 from collector.terminal import plain
 
-__all__ = ["with_config"]
+__all__ = ["taken_elsewhere", "with_config"]
 
 _FLAG = "--config"
 _NAMES = {"params": "param", "headers": "header", "headers_env": "header_env", "vetoes": "veto"}
@@ -40,6 +40,8 @@ _RIVALS = (
 )
 """Flags that contradict each other: one on the command line silences the others in the file."""
 _SHOWN = 60
+_FEW = 3
+"""Commands that a message names."""
 
 
 def with_config(words: list[str], parsers: Mapping[str, argparse.ArgumentParser]) -> list[str]:
@@ -51,8 +53,22 @@ def with_config(words: list[str], parsers: Mapping[str, argparse.ArgumentParser]
     path = _config_path(words)
     if parser is None or path is None or _FLAG not in parser._option_string_actions:
         return words
-    reader = _Reader(path, parser, words[1:])
+    reader = _Reader(path, parser, words[1:], parsers)
     return [words[0], *reader.flags(), *words[1:]]
+
+
+def taken_elsewhere(
+    option: str, parser: argparse.ArgumentParser, parsers: Mapping[str, argparse.ArgumentParser]
+) -> str | None:
+    """Which other commands take an option that this one does not, and what this one has like it: "`pairmill collect`
+    takes it, not `pairmill run`, which has --output-dir". None when none does."""
+    names = list(dict.fromkeys(f"`{each.prog}`" for each in parsers.values() if option in each._option_string_actions))
+    if not names or option in parser._option_string_actions:
+        return None
+    shown = [*names[:_FEW], "others"] if len(names) > _FEW else names
+    who = f"{', '.join(shown[:-1])} and {shown[-1]} take it" if len(shown) > 1 else f"{shown[0]} takes it"
+    own = [flag for flag in parser._option_string_actions if flag.startswith(option) or option.startswith(f"{flag}-")]
+    return f"{who}, not `{parser.prog}`" + (f", which has {own[0]}" if own else "")
 
 
 def _config_path(words: Sequence[str]) -> Path | None:
@@ -63,11 +79,18 @@ def _config_path(words: Sequence[str]) -> Path | None:
 
 
 class _Reader:
-    """One file's flags. `given` are the words of the command line."""
+    """One file's flags. `given` are the words of the command line, `parsers` those of all commands."""
 
-    def __init__(self, path: Path, parser: argparse.ArgumentParser, given: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        parser: argparse.ArgumentParser,
+        given: Sequence[str],
+        parsers: Mapping[str, argparse.ArgumentParser],
+    ) -> None:
         self.path = path
         self.parser = parser
+        self.parsers = parsers
         self.actions = {
             option.removeprefix("--").replace("-", "_"): action
             for option, action in parser._option_string_actions.items()
@@ -152,6 +175,8 @@ class _Reader:
             expected, fits = "a number", _is_number(value)
         elif kind in ("int", "whole number"):
             expected, fits = "a whole number", isinstance(value, int) and not isinstance(value, bool)
+        elif kind == "parallelism":
+            expected, fits = "a number or a text", isinstance(value, int | str) and not isinstance(value, bool)
         elif kind == "json_object":
             expected, fits = "a table", False
         else:
@@ -175,8 +200,6 @@ class _Reader:
 
     def _json(self, key: str, value: Any) -> str:
         try:
-        elif kind == "parallelism":
-            expected, fits = "a number or a text", isinstance(value, int | str) and not isinstance(value, bool)
             return json.dumps(value, allow_nan=False)  # orjson would write null for TOML's nan and inf
         except (TypeError, ValueError):
             raise self._wrong(key, value, "what JSON can hold") from None
@@ -191,6 +214,9 @@ class _Reader:
                 f"{self.path}: {shown}: a credential has no place in a file: put it into an environment variable and"
                 ' give api_key_env = "VARIABLE", or header_env = { NAME = "VARIABLE" }'
             )
+        elsewhere = taken_elsewhere(f"--{key.replace('_', '-')}", self.parser, self.parsers)
+        if elsewhere:
+            return UsageError(f"{self.path}: {shown}: {elsewhere}: in a file for both, leave only what both take")
         near = difflib.get_close_matches(key.replace("-", "_"), [*self.actions, *_NAMES], n=2, cutoff=0.6)
         meant = f"; did you mean {' or '.join(near)}?" if near else f" (see {self.parser.prog} --help)"
         return UsageError(f"{self.path}: {shown}: no such setting{meant}")

@@ -38,6 +38,11 @@ _TAKES = frozenset(
 
 def check_scoring_alone(args: argparse.Namespace) -> None:
     """Raises UsageError for a flag that makes no sense beside --reverify, and when no verifier is given."""
+    if args.dry_run:
+        raise UsageError(
+            "--dry-run: --reverify has no request to show; to try the verifier, score a few prompts:"
+            " give --limit 10 and an --output of its own"
+        )
     for action in args.parser._actions:
         given = getattr(args, action.dest, action.default) != action.default
         if given and action.dest not in _TAKES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 
@@ -48,6 +49,9 @@ REGISTRY: dict[str, Builder] = {
 }
 
 
+_STARLESS = re.compile(r"([0-9]*\.?[0-9]+)\s*x?\s*([a-z_]+)")
+
+
 def build_verifier(spec: str, *, settings: CollectSettings) -> Verifier:
     """The verifier that `spec` describes: `NAME[:key=value,...]`.
 
@@ -55,8 +59,14 @@ def build_verifier(spec: str, *, settings: CollectSettings) -> Verifier:
     """
     name, rest = split_spec(spec)
     if name not in REGISTRY:
-        raise VerifierSetupError(f"--verifier {spec}: no verifier {name!r}; known: {', '.join(REGISTRY)}")
+        raise VerifierSetupError(f"--verifier {spec}: no verifier {name!r}{_meant(name)}; known: {', '.join(REGISTRY)}")
     return REGISTRY[name](rest, settings)
+
+
+def _meant(name: str) -> str:
+    """The way out for a weight that stands in front without its star."""
+    found = _STARLESS.fullmatch(name)
+    return f": a weight has a star behind it: {found[1]}*{found[2]}" if found and found[2] in REGISTRY else ""
 
 
 def verifier_of(settings: CollectSettings) -> Verifier | None:

@@ -107,6 +107,8 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path, words: list[str], n
         ("temprature = 1", "temprature: no such setting; did you mean temperature"),
         ("zzz = 1", "zzz: no such setting .see pairmill collect --help"),
         ("config = 'x'", "config: no such setting"),
+        ("output_dir = 'x'", "output_dir: .*`pairmill run`.* take it, not `pairmill collect`, which has --output: in"),
+        ("min_gap = 0.1", "min_gap: `pairmill run`, .* and others take it, not `pairmill collect`: in a file for both"),
         ("num_repeats = 'many'", "num_repeats = 'many': give a whole number"),
         ("num_repeats = 0", "num_repeats = 0: 0: give 1 or more"),
         ("num_repeats = true", "num_repeats = true: give a whole number"),
@@ -158,5 +160,5 @@ def test_a_file_may_hold_the_pairing_flags_of_run(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('output_dir = "o"\nmin_gap = 0.3\nno_guards = true\nformat = "recipe"\n')
     args = parse(["run", "--config", str(tmp_path / "run.toml"), "--min-gap=0.4"])
     assert (args.output_dir, args.min_gap, args.guards, args.format) == (Path("o"), 0.4, False, "recipe")
-    with pytest.raises(UsageError, match="output_dir: no such setting"):
+    with pytest.raises(UsageError, match="output_dir: .*take it, not `pairmill collect`"):
         parse(["collect", "--config", str(tmp_path / "run.toml")])

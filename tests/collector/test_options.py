@@ -293,7 +293,6 @@ def test_reverify_takes_no_flag_that_asks_a_server() -> None:
         ["--temperature=1"],
         ["--num-repeats=2"],
         ["--system-prompt=x"],
-        ["--dry-run"],
     ):
         args = parse("--reverify", "--verifier=numeric", *words)
         with pytest.raises(UsageError, match=f"{words[0].partition('=')[0]}: leave it out: --reverify asks no server"):
