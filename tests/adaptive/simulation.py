@@ -84,6 +84,10 @@ def blind(clock: Callable[[], float]) -> Policy:
     return Blind("server", 1, HIGH, START, clock)
 
 
+def refusals_alone(clock: Callable[[], float]) -> Policy:
+    return RefusalsAlone(clock)
+
+
 def run(shape: Shape, policy: Callable[[Callable[[], float]], Policy], faults: Faults = NONE) -> Outcome:
     return SimulatedRun(shape, faults, policy).run()
 
