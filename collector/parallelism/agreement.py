@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 __all__ = ["DOUBT", "Agreement", "agreement"]
 
-DOUBT = 0.01
-"""Below this p the levels are said to differ."""
-_PERMUTATIONS = 1000
+DOUBT = 0.002
+"""Below this p the levels are said to differ. Two tests a sweep: one sweep in 250 is accused without cause."""
+_PERMUTATIONS = 2000
 _LEAST_PROMPTS = 10
 _MOST_PROMPTS = 1000
 
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """`prompts` were there at every one of `levels` (or, unpaired, in all of them together). `means` go with `levels`.
-    `differs` where chance would give such differences less than once in a hundred times."""
+    `differs` where chance would give such differences less than once in five hundred times."""
 
     levels: tuple[int, ...]
     means: tuple[float, ...]

@@ -25,6 +25,8 @@ _SURE = 3.0
 """Standard errors."""
 _MANY_RETRIES = 0.01
 _DRIFT = 0.05
+_CROWDED = 1.5
+"""Programs that want to run, for each core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ def sweep_flags(
     for name, test in tests.items():
         if test is not None and test.differs:
             yield Flag(f"{name}_differs", None, _differs(name, test))
+    crowd = max(trial.machine_load for trial in trials)
+    if crowd > _CROWDED:
+        text = f"up to {crowd:.1f} programs for each core of this machine wanted to run: others were at work here too"
+        yield Flag("busy_machine", None, text)
     drift = _drift(trials)
     if drift is not None:
         faster = "faster" if drift > 0 else "slower"

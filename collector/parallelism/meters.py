@@ -97,7 +97,7 @@ class ClientMeter:
         self._cpu, self._began = time.process_time(), time.monotonic()
 
     def read(self) -> dict[str, float]:
-        """`client_cpu`, `lag_p50`, `lag_p99`, `lag_max`, since the restart; and the system's load average."""
+        """`client_cpu`, `lag_p50`, `lag_p99`, `lag_max`, since the restart; and the `machine_load`."""
         share = (time.process_time() - self._cpu) / max(time.monotonic() - self._began, 1e-9)
         lags = np.asarray(self._lags or [0.0])
         p50, p99 = np.quantile(lags, (0.5, 0.99))
@@ -106,7 +106,7 @@ class ClientMeter:
             "lag_p50": round(float(p50), 6),
             "lag_p99": round(float(p99), 6),
             "lag_max": round(float(lags.max()), 6),
-            "machine_load": round(os.getloadavg()[0], 2),
+            "machine_load": round(os.getloadavg()[0] / (os.cpu_count() or 1), 2),
         }
 
 

@@ -90,6 +90,6 @@ class TrialRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     lag_p99: float
     lag_max: float
     machine_load: float
-    """The system's load average at the end: of one minute, all programs."""
+    """The system's load average of one minute at the end, of all programs, for each core."""
     stale_retries: int = 0
     load: LoadFigures | None = None

@@ -12,50 +12,18 @@ import httpx
 import orjson
 import pytest
 
-from collector.embedded import DEFAULT_MODEL_DIR
-
 pytestmark = [pytest.mark.llamacpp, pytest.mark.timeout(600)]
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
-
-SERVER = """
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path = sys.argv[1]
-params.n_ctx = 256 * 32
-params.n_parallel = 32
-params.cpuparams.n_threads = 1
-params.warmup = False
-params.port = 0
-server = xllamacpp.Server(params)
-print(server.listening_address, flush=True)
-sys.stdin.read()
-"""
 
 
 @pytest.fixture(scope="module")
 def llamacpp_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """llama.cpp's server, in a process of its own, on a free loopback port."""
-    from tests.llamacpp.gguf_export import write_gguf
+    from tests.llamacpp.serving import llamacpp_server
 
-    folder = tmp_path_factory.mktemp("llamacpp")
-    model = write_gguf(DEFAULT_MODEL_DIR, folder / "model.gguf")
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(model)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        try:
-            assert address.startswith("http"), (folder / "server.log").read_text()[-2000:]
-            yield f"{address}/v1"
-        finally:
-            process.kill()
-            process.communicate()
+    with llamacpp_server(tmp_path_factory.mktemp("llamacpp")) as url:
+        yield url
 
 
 def test_the_same_checkpoint_answers_the_same(llamacpp_url: str) -> None:
@@ -96,3 +64,19 @@ def test_pairs_come_from_llamacpp(llamacpp_url: str, tmp_path: Path, protocol: s
     pairs = [orjson.loads(line) for line in (tmp_path / "pairs.jsonl").read_bytes().splitlines()]
     assert len(pairs) > 50
     assert all(pair["chosen"] != pair["rejected"] for pair in pairs)
+
+
+def test_a_sweep_of_llamacpp(llamacpp_url: str, tmp_path: Path) -> None:
+    """`pairmill bench` holds every level, reads the server's metrics and recommends one."""
+    command = [
+        sys.executable, "-m", "pairing.cli", "bench", "--output-dir", str(tmp_path / "b"), "--base-url", llamacpp_url,
+        "--levels", "1,8,32", "--passes", "1", "--level-seconds", "1", "--temperature", "0.8", "--top-k", "0",
+        "--min-p", "0", "--max-output-tokens", "96",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("--num-samples-in-parallel ")
+    levels = orjson.loads((tmp_path / "b" / "summary.json").read_bytes())["levels"]
+    assert [level["in_flight_max"] for level in levels] == [1, 8, 32]
+    assert all(level["pairs"] and level["running"] is not None for level in levels)

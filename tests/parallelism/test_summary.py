@@ -125,6 +125,11 @@ def test_passes_that_drift_are_flagged() -> None:
     assert "drift" in names(found)
 
 
+def test_a_machine_that_others_use_is_told() -> None:
+    """A load average above one and a half for each core."""
+    assert names(summary(ROOF, changes={4: {"machine_load": 2.5}})) == {"busy_machine"}
+
+
 def test_replies_without_token_counts_leave_token_figures_out() -> None:
     """Not measured is no zero."""
     level = summary(ROOF, more={8: {"output_tokens": None}}).levels[3]
