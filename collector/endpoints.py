@@ -19,6 +19,7 @@ from collector.client import ConnectionWatch, ModelClient, check_endpoint
 from collector.client.preflight import UnreachableError
 from collector.errors import ServerError
 from collector.observer import Observer
+from collector.ports import check_ports
 from collector.protocols import Protocol
 from collector.protocols.agent import agent_of
 from collector.records.rows import Task
@@ -148,11 +149,14 @@ async def open_endpoints(
     """Opens a client for each server of the run, and checks that it is there.
 
     Raises ServerError when an agent, or the only server, is not; of several replicas one is enough, and each that is
-    missing is away from the start and gets a note. Raises ServerError too for one that serves another model.
+    missing is away from the start and gets a note. Raises ServerError too for one that serves another model, and
+    UsageError when more would be in flight at one than this machine can open connections to it.
     """
     async with AsyncExitStack() as stack:
         opened: dict[str, Endpoint] = {}
         for url in dict.fromkeys((*settings.base_urls, *settings.agent_urls.values())):
+            if transport is None:
+                check_ports(url, _limit(settings))
             here = replace(settings, base_url=url)
             client = await stack.enter_async_context(ModelClient(here, transport))
             named = settings.agent_urls or len(settings.base_urls) > 1
