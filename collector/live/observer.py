@@ -114,4 +114,4 @@ class LiveObserver:
         self._display.draw(self.tally, self._recent.pace(now, counts))
 
     def _counts(self) -> Counts:
-        return Counts(self.tally.rollouts, self.tally.ended, self.tally.output_tokens)
+        return Counts(self.tally.rollouts, self.tally.settled, self.tally.output_tokens)

@@ -15,10 +15,10 @@ _EVERY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rollouts of this run on disk, those that came to an end (on disk or failed), and output tokens."""
+    """Rollouts of this run on disk, those settled (on disk, failed, or found to be needless), and output tokens."""
 
     rollouts: int = 0
-    ended: int = 0
+    settled: int = 0
     tokens: int = 0
 
 
@@ -28,7 +28,7 @@ class Pace:
 
     elapsed: float
     rollouts: float = 0.0
-    ended: float = 0.0
+    settled: float = 0.0
     tokens: float = 0.0
 
 
@@ -44,11 +44,11 @@ class Recent:
         changed."""
         samples = self._samples
         at, last = samples[-1]
-        if now - at >= _EVERY and counts.ended > last.ended:
+        if now - at >= _EVERY and counts.settled > last.settled:
             samples.append((now, counts))
         while len(samples) > 1:
             at, then = samples[1]
-            if now - at < _SECONDS or counts.ended - then.ended < _ENOUGH:
+            if now - at < _SECONDS or counts.settled - then.settled < _ENOUGH:
                 return
             samples.popleft()
 
@@ -67,6 +67,6 @@ class Recent:
         return Pace(
             elapsed,
             (counts.rollouts - then.rollouts) / seconds,
-            (counts.ended - then.ended) / seconds,
+            (counts.settled - then.settled) / seconds,
             (counts.tokens - then.tokens) / seconds,
         )

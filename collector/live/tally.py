@@ -51,6 +51,7 @@ class Tally:
         self.rewards = 0
         self.reward_sum = 0.0
         self.failed = 0
+        self.saved = 0
         self.failures: Counter[str] = Counter()
         self.view: RunView | None = None
         self.yields: Yields | None = None
@@ -76,6 +77,11 @@ class Tally:
     def ended(self) -> int:
         """Rollouts that came to an end, on disk or failed for good."""
         return self.rollouts + self.failed
+
+    @property
+    def settled(self) -> int:
+        """Rollouts of which no more is to come: ended, or found to be needless."""
+        return self.ended + self.saved
 
     @property
     def left(self) -> int:
@@ -138,5 +144,6 @@ class Tally:
 
     def fewer(self, row: PromptRow, tasks: int) -> None:
         self.tasks -= tasks
+        self.saved += tasks
         if self.yields is not None:
             self.yields.fewer(row, tasks)

@@ -33,8 +33,8 @@ def bar_line(tally: Tally, pace: Pace, width: int, *, ascii_only: bool = False) 
 def status_lines(tally: Tally, pace: Pace, width: int) -> list[str]:
     """What stands below the bar, each line at most `width` wide: how busy the servers are, what went wrong, the pairs.
     What is not known is not said, nor is, from the end, what finds no room."""
-    busy, tokens, troubles = _business(tally), _tokens(tally, pace), _troubles(tally)
-    ways = [[*busy, ", ".join(tokens), *troubles], [*busy, *tokens[:1], *troubles], [*busy, *troubles], busy]
+    busy, tokens, asides = _business(tally), _tokens(tally, pace), _asides(tally)
+    ways = [[*busy, ", ".join(tokens), *asides], [*busy, *tokens[:1], *asides], [*busy, *asides], busy]
     lines = [_fitting(ways, width), _fitting([[way] for way in _pairs(tally)], width)]
     return [line for line in lines if line]
 
@@ -47,7 +47,7 @@ def plain_line(tally: Tally, pace: Pace, *, over: bool = False) -> str:
     parts = [f"{_WHAT}: {share:3d}% {done}/{tally.tasks} {when}, {_rate(pace)}"]
     parts += [] if over else _business(tally)
     tokens = ", ".join(_tokens(tally, pace))
-    parts += [*([tokens] if tokens else []), *_troubles(tally), *_pairs(tally)[:1]]
+    parts += [*([tokens] if tokens else []), *_asides(tally), *_pairs(tally)[:1]]
     reward = _reward(tally)
     return " | ".join([*parts, reward] if reward else parts)
 
@@ -75,10 +75,10 @@ def _reward(tally: Tally) -> str:
 
 
 def _left(tally: Tally, pace: Pace) -> str:
-    """Until the last rollout ends: one that fails takes its time too."""
+    """Until the last rollout ends: one that fails takes its time too, and one that early stop saves takes none."""
     if not tally.left:
         return _interval(0)
-    return _interval(tally.left / pace.ended) if pace.ended > 0 else "?"
+    return _interval(tally.left / pace.settled) if pace.settled > 0 else "?"
 
 
 def _interval(seconds: float) -> str:
@@ -110,9 +110,10 @@ def _tokens(tally: Tally, pace: Pace) -> list[str]:
     return [f"{_short(pace.tokens)} tok/s", f"{_short(tally.output_tokens)} tok"]
 
 
-def _troubles(tally: Tally) -> list[str]:
+def _asides(tally: Tally) -> list[str]:
+    """What did not come, came late, or needs not come."""
     retried = sum(tally.retries.values())
-    counts = ((tally.failed, "failed"), (retried, "retried"))
+    counts = ((tally.failed, "failed"), (retried, "retried"), (tally.saved, "saved"))
     text = ", ".join(f"{_short(count)} {what}" for count, what in counts if count)
     return [text] if text else []
 

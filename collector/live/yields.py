@@ -47,19 +47,37 @@ def expected(usable_ones: int, finished: int, prompts: int) -> Expected | None:
 
 
 class _Prompt:
-    """One prompt in progress: its rollouts that have not ended, and the rewards of those that have."""
+    """One prompt in progress: its rollouts that have not ended, and the rewards of those that have. `number` is its
+    place in the order in which prompts began; None where a resumed run had some of its rollouts before."""
 
-    __slots__ = ("left", "rewards", "whole")
+    __slots__ = ("left", "number", "rewards")
 
-    def __init__(self, left: int, whole: bool) -> None:
+    def __init__(self, left: int, number: int | None) -> None:
         self.left = left
-        self.whole = whole
+        self.number = number
         self.rewards = RewardRange()
+
+
+class _Cohort:
+    """The prompts that began before every one that is still in progress. It speaks for those to come; all that have
+    finished would not: whoever has a pair early, or a short answer, finishes early."""
+
+    def __init__(self) -> None:
+        self.finished = 0
+        self.usable = 0
+        self._beyond: dict[int, bool] = {}
+
+    def add(self, number: int, has_pair: bool) -> None:
+        """The prompt that began as the `number`th, from 0, has finished."""
+        self._beyond[number] = has_pair
+        while self.finished in self._beyond:
+            self.usable += self._beyond.pop(self.finished)
+            self.finished += 1
 
 
 class Yields:
     """Counts prompts whose rollouts have all ended, and those of them with a usable pair. Memory holds the prompts in
-    progress alone.
+    progress, and a bit of those that finished before an older one.
 
     A prompt of which a resumed run had some rollouts before is passed over: their rewards are in the file, not here.
     """
@@ -80,10 +98,17 @@ class Yields:
         self._gap = gap
         self._min_chosen = min_chosen
         self._open: dict[int, _Prompt] = {}
+        self._cohort = _Cohort()
+        self._begun = 0
 
     @property
     def expected(self) -> Expected | None:
-        return expected(self.usable, self.finished, self.prompts)
+        """What the prompts that began first, up to the first that is still in progress, let us expect."""
+        found = expected(self._cohort.usable, self._cohort.finished, self.prompts)
+        if found is None:
+            return None
+        low, high = self.usable, self.prompts - (self.finished - self.usable)
+        return Expected(*(min(max(number, low), high) for number in (found.likely, found.low, found.high)))
 
     def ended(self, row: PromptRow, reward: float | None) -> None:
         """One rollout of a row came to its end, with a reward or without."""
@@ -105,11 +130,15 @@ class Yields:
 
     def _begin(self, row: PromptRow) -> _Prompt:
         before = self._there_before(row)
-        prompt = self._open[row.task_index] = _Prompt(self._repeats_of(row) - before, whole=before == 0)
+        number = None if before else self._begun
+        self._begun += number is not None
+        prompt = self._open[row.task_index] = _Prompt(self._repeats_of(row) - before, number)
         return prompt
 
     def _finish(self, row: PromptRow, prompt: _Prompt) -> None:
         del self._open[row.task_index]
-        if prompt.whole:
+        if prompt.number is not None:
+            has_pair = usable(prompt.rewards, self._gap, self._min_chosen)
             self.finished += 1
-            self.usable += usable(prompt.rewards, self._gap, self._min_chosen)
+            self.usable += has_pair
+            self._cohort.add(prompt.number, has_pair)

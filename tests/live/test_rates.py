@@ -42,8 +42,8 @@ def test_a_silence_slows_the_pace() -> None:
 
 def test_failures_count_for_the_time_left_and_not_for_the_rate() -> None:
     """A rollout that fails comes to its end, and is none on disk."""
-    pace = Recent(0.0).pace(10.0, Counts(rollouts=50, ended=100))
-    assert (pace.rollouts, pace.ended) == (5, 10)
+    pace = Recent(0.0).pace(10.0, Counts(rollouts=50, settled=100))
+    assert (pace.rollouts, pace.settled) == (5, 10)
 
 
 def test_there_is_no_pace_before_any_time_has_passed() -> None:

@@ -13,7 +13,7 @@ from collector.observer import RunView
 from collector.settings import CollectSettings
 from tests.live.parts import View, load, reply, row, task, verdict
 
-PACE = Pace(elapsed=62.0, rollouts=4.2, ended=4.4, tokens=12_345.0)
+PACE = Pace(elapsed=62.0, rollouts=4.2, settled=4.4, tokens=12_345.0)
 
 
 def tally(view: RunView, *, resumed: int = 0, done: int = 3, tasks: int = 800) -> Tally:
@@ -95,6 +95,7 @@ def test_fewer_tasks_shorten_the_run() -> None:
     counted.fewer(row(7), 3)
     assert "12/797" in bar_line(counted, PACE, 79)
     assert counted.left == 785
+    assert "3 saved" in plain_line(counted, PACE)
 
 
 def test_tokens_of_samples_that_share_a_request_are_counted_once() -> None:

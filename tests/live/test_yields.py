@@ -63,6 +63,36 @@ def test_memory_holds_the_prompts_in_progress_alone() -> None:
         assert not counted._open
 
 
+def test_those_who_finish_early_do_not_speak_for_all() -> None:
+    """With early stop prompts that have a pair soon finish first: until the others of their time have, the estimate
+    waits, and then it has both."""
+    counted = yields(100, repeats=8)
+    for index in range(8):
+        counted.ended(row(index), 1.0)
+    for index in range(1, 8):
+        counted.ended(row(index), 0.0)
+        counted.fewer(row(index), 6)
+    assert (counted.finished, counted.usable) == (7, 7)
+    assert counted.expected is None
+    for _ in range(7):
+        counted.ended(row(0), 1.0)
+    assert counted.expected == Expected(87, 54, 98) == expected(7, 8, 100)
+
+
+@given(st.permutations(range(12)), st.lists(st.booleans(), min_size=12, max_size=12))
+def test_the_order_in_which_prompts_finish_changes_nothing_in_the_end(order: list[int], pairs: list[bool]) -> None:
+    """And on the way the estimate never leaves what is still possible."""
+    counted = yields(12, repeats=2)
+    for index in range(12):
+        counted.ended(row(index), 0.0)
+    for index in order:
+        counted.ended(row(index), float(pairs[index]))
+        found = counted.expected
+        assert found is None or counted.usable <= found.low <= found.likely <= found.high
+        assert found is None or found.high <= 12 - (counted.finished - counted.usable)
+    assert counted.expected == Expected(sum(pairs), sum(pairs), sum(pairs))
+
+
 @given(st.integers(1, 500), st.integers(0, 500), st.integers(0, 10_000))
 def test_the_estimate_keeps_within_what_is_possible(finished: int, usable_ones: int, rest: int) -> None:
     """Never fewer than there are, never more than there can be, the likely number between low and high."""
