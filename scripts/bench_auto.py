@@ -59,7 +59,7 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run on a server. `running` and `waiting` are means of what its metrics said, `lowest` to `last` its limits."""
+    """One run on a server. `running` and `waiting` are means of what its metrics said; the others were its limits."""
 
     level: str
     round: int

@@ -20,8 +20,9 @@ def limits_path(output: Path) -> Path:
 
 
 class LimitLog:
-    """Opened at the first change. A line: `time` (UTC), `seconds` since the run began, `endpoint`, `old`, `new`,
-    `reason`. A disk that fails ends the log with a note, and not the run: no rollout depends on it."""
+    """A line: `time` (UTC), `seconds` since the run began, `endpoint`, `old`, `new`, `reason`; the first of an endpoint
+    is its limit at the start, with 0 as `old`. A disk that fails ends the log with a note, and not the run: no rollout
+    depends on it."""
 
     def __init__(self, path: Path, began: float, *, keep: bool, note: Callable[[str], None]) -> None:
         """`began` is on the clock of the changes. `keep` leaves what an earlier part of the run wrote."""

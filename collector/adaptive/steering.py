@@ -24,6 +24,8 @@ from collector.settings import CollectSettings
 
 __all__ = ["LimitRange", "Steering"]
 
+_POLL = 1.0
+"""Seconds between two loads."""
 _START = 32
 """Requests in flight at first, over all endpoints: what a run without a word about it begins with."""
 _REFUSALS = frozenset({429, 503, 529})
@@ -75,12 +77,15 @@ class Steering:
         self._lowest = self._highest = self.limiter.limit
         self.load = LoadWatch(
             {endpoint.name: endpoint.client for endpoint in endpoints.all},
+            interval=_POLL,
             clock=clock,
             seen=self._loaded,
             given_up=self._shows_nothing,
         )
-        path = limits_path(settings.output)
-        self._log = LimitLog(path, clock(), keep=settings.resume, note=observer.note)
+        now = clock()
+        self._log = LimitLog(limits_path(settings.output), now, keep=settings.resume, note=observer.note)
+        for endpoint, controller in self._controllers.items():
+            self._log.write(LimitChange(now, endpoint.name, 0, controller.limit, "start"))
 
     @property
     def range(self) -> LimitRange:
