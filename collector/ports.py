@@ -19,8 +19,8 @@ def local_ports(kernel: Path = _KERNEL) -> int | None:
     """The ports that connections may come from, those reserved taken off; None where the system does not say. (Linux,
     man 7 ip: ip_local_port_range, ip_local_reserved_ports; both hold for IPv6 too.)"""
     try:
-        first, last = map(int, (kernel / "ip_local_port_range").read_text(encoding="ascii").split())
-        reserved = (kernel / "ip_local_reserved_ports").read_text(encoding="ascii").strip()
+        first, last = map(int, (kernel / "ip_local_port_range").read_text(encoding="utf-8").split())
+        reserved = (kernel / "ip_local_reserved_ports").read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return None
     spans = [tuple(map(int, span.split("-"))) for span in reserved.split(",") if span]

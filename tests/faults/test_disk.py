@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from tests.faults.runs import assert_whole, collect_words, rows_in, write_prompt
 from tests.model_server import ModelServer
 
 _NOBODY = 65534
+_NO_MOUNT = 99
+"""What a script ends with when it may not mount."""
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +77,19 @@ def test_a_file_size_limit_is_one_line(tmp_path: Path, pairmill: Commands, serve
     assert_whole(output, 60, done=pairmill.run(*words, "--resume"))
 
 
+def mounted(script: str) -> subprocess.CompletedProcess[str]:
+    """Runs a shell script that may mount, where this user can have that. In a namespace of its own, so that nothing
+    stays mounted however it ends."""
+    tried = [["unshare", "--map-root-user", "--mount"], ["unshare", "--mount"]]
+    for namespace in tried if shutil.which("unshare") else []:
+        result = subprocess.run([*namespace, "sh", "-c", script], cwd=ROOT, capture_output=True, text=True)
+        if result.returncode != _NO_MOUNT and "unshare:" not in result.stderr:
+            return result
+    pytest.skip("no way to mount a disk here (neither as root nor in a user namespace)")
+
+
 _FULL_DISK = """
-mount -t tmpfs -o size=1m tmpfs {disk} || exit 99
+mount -t tmpfs -o size=1m tmpfs {disk} || exit {no_mount}
 {command} > {log}/1.out 2> {log}/1.err; echo $? > {log}/1.code
 cp {disk}/rollouts.jsonl {log}/1.jsonl
 {command} --resume > {log}/2.out 2> {log}/2.err; echo $? > {log}/2.code
@@ -95,17 +109,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, server: ModelServer) -> None:
     log.mkdir()
     words = collect_words(write_prompts(tmp_path / "in.jsonl", 1000), disk / "rollouts.jsonl", server.url)
     command = shlex.join([sys.executable, "-m", "pairing.cli", *map(str, words)])
-    script = _FULL_DISK.format(disk=disk, log=log, command=command)
-    for namespace in (["unshare", "--map-root-user", "--mount"], ["unshare", "--mount"]):
-        # In a namespace of its own, so that nothing stays mounted however this ends.
-        try:
-            result = subprocess.run([*namespace, "sh", "-c", script], cwd=ROOT, capture_output=True, text=True)
-        except FileNotFoundError:
-            continue
-        if (log / "3.code").exists():
-            break
-    else:
-        pytest.skip("no way to mount a small disk here (neither as root nor in a user namespace)")
+    result = mounted(_FULL_DISK.format(disk=disk, log=log, command=command, no_mount=_NO_MOUNT))
     assert result.returncode == 0, result.stderr
     kept = 0
     for number in "12":
@@ -122,6 +126,45 @@ def test_a_disk_that_fills_up(tmp_path: Path, server: ModelServer) -> None:
     rows = assert_whole(log / "whole" / "rollouts.jsonl", 1000)
     before = {row["response"]["id"] for row in rows_in(log / "2.jsonl")}
     assert before <= {row["response"]["id"] for row in rows}
+
+
+_READ_ONLY_DISK = """
+mount -t tmpfs tmpfs {disk} || exit {no_mount}
+{command} --output {disk}/old/rollouts.jsonl > {log}/0.err 2>&1 || exit 1
+cp -r {disk}/old {log}/before
+mount -o remount,ro {disk} || exit {no_mount}
+{command} --output {disk}/rollouts.jsonl > {log}/1.out 2> {log}/1.err; echo $? > {log}/1.code
+{command} --output {disk}/new/rollouts.jsonl > {log}/2.out 2> {log}/2.err; echo $? > {log}/2.code
+{command} --output {disk}/old/rollouts.jsonl --overwrite > {log}/3.out 2> {log}/3.err; echo $? > {log}/3.code
+{command} --output {disk}/old/rollouts.jsonl --resume > {log}/4.out 2> {log}/4.err; echo $? > {log}/4.code
+cp -r {disk}/old {log}/after
+"""
+
+
+def test_a_disk_that_is_mounted_read_only(tmp_path: Path, server: ModelServer) -> None:
+    """A new output, one in a new folder, --overwrite and --resume: one line each that names the folder or file and what
+    to do; the server is asked for nothing more, and what was there stays as it was."""
+    disk, log = tmp_path / "disk", tmp_path / "log"
+    disk.mkdir()
+    log.mkdir()
+    words = collect_words(write_prompts(tmp_path / "in.jsonl", 3), tmp_path, server.url)
+    at = words.index("--output")
+    command = shlex.join([sys.executable, "-m", "pairing.cli", *map(str, [*words[:at], *words[at + 2 :]])])
+    asked = server.requests
+    result = mounted(_READ_ONLY_DISK.format(disk=disk, log=log, command=command, no_mount=_NO_MOUNT))
+    assert result.returncode == 0, result.stderr + (log / "0.err").read_text()
+    for number, place in ((1, disk), (2, disk / "new"), (3, disk / "old"), (4, disk / "old")):
+        assert (log / f"{number}.code").read_text() == "1\n"
+        said = (log / f"{number}.err").read_text().splitlines()
+        assert said[-1].startswith(f"pairmill: error: {place}")
+        assert said[-1].endswith("Read-only file system; give an --output in a folder that can be written")
+        assert len(said) == 1
+    assert server.requests == asked + 6
+    assert contents(log / "after") == contents(log / "before")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture
@@ -156,11 +199,11 @@ def test_an_output_that_cannot_be_opened(open_folder: Path, pairmill: Commands, 
     output.parent.chmod(0o555)
     for path in output.parent.iterdir():
         path.chmod(0o444)
-    before = {path.name: path.read_bytes() for path in output.parent.iterdir()}
+    before = contents(output.parent)
     for flag in ("--resume", "--overwrite"):
         done = pairmill.run(*words, flag, uid=_NOBODY if os.geteuid() == 0 else 0)
         assert "Permission denied" in done.one_line()
-    assert {path.name: path.read_bytes() for path in output.parent.iterdir()} == before
+    assert contents(output.parent) == before
 
 
 def test_a_device_is_no_output(tmp_path: Path, pairmill: Commands, server: ModelServer) -> None:
