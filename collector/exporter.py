@@ -61,7 +61,7 @@ def _counters(tally: Tally) -> Iterator[Metric]:
 def _gauges(tally: Tally) -> Iterator[Metric]:
     yield GaugeMetricFamily("pairmill_tasks", "Rollouts that the run is to have.", tally.tasks)
     yield GaugeMetricFamily("pairmill_tasks_left", "Rollouts that have not come to an end.", tally.left)
-    yield GaugeMetricFamily("pairmill_tasks_saved", "Rollouts that early stop found needless.", tally.saved)
+    yield GaugeMetricFamily("pairmill_tasks_spared", "Rollouts that early stop found needless.", tally.spared)
     yield GaugeMetricFamily("pairmill_rollouts_resumed", "Rollouts that were on disk before.", tally.resumed)
     yields = tally.yields
     if yields is not None:

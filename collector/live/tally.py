@@ -51,7 +51,7 @@ class Tally:
         self.rewards = 0
         self.reward_sum = 0.0
         self.failed = 0
-        self.saved = 0
+        self.spared = 0
         self.failures: Counter[str] = Counter()
         self.view: RunView | None = None
         self.yields: Yields | None = None
@@ -81,7 +81,7 @@ class Tally:
     @property
     def settled(self) -> int:
         """Rollouts of which no more is to come: ended, or found to be needless."""
-        return self.ended + self.saved
+        return self.ended + self.spared
 
     @property
     def left(self) -> int:
@@ -144,6 +144,6 @@ class Tally:
 
     def fewer(self, row: PromptRow, tasks: int) -> None:
         self.tasks -= tasks
-        self.saved += tasks
+        self.spared += tasks
         if self.yields is not None:
             self.yields.fewer(row, tasks)

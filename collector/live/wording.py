@@ -75,7 +75,7 @@ def _reward(tally: Tally) -> str:
 
 
 def _left(tally: Tally, pace: Pace) -> str:
-    """Until the last rollout ends: one that fails takes its time too, and one that early stop saves takes none."""
+    """Until the last rollout ends: one that fails takes its time too, and one that early stop spares takes none."""
     if not tally.left:
         return _interval(0)
     return _interval(tally.left / pace.settled) if pace.settled > 0 else "?"
@@ -113,7 +113,7 @@ def _tokens(tally: Tally, pace: Pace) -> list[str]:
 def _asides(tally: Tally) -> list[str]:
     """What did not come, came late, or needs not come."""
     retried = sum(tally.retries.values())
-    counts = ((tally.failed, "failed"), (retried, "retried"), (tally.saved, "saved"))
+    counts = ((tally.failed, "failed"), (retried, "retried"), (tally.spared, "spared"))
     text = ", ".join(f"{_short(count)} {what}" for count, what in counts if count)
     return [text] if text else []
 
@@ -123,7 +123,7 @@ def _pairs(tally: Tally) -> list[str]:
     yields = tally.yields
     if yields is None or not tally.rewards or not yields.finished:
         return []
-    share = f"({100 * yields.usable / yields.finished:.0f}%)"
+    share = f"({100 * yields.usable // yields.finished}%)"
     so_far = f"usable pairs {yields.usable} of {yields.finished} {'new ' if tally.resumed else ''}prompts {share}"
     short = f"usable pairs {yields.usable}/{yields.finished} {share}"
     awaited = yields.expected

@@ -91,7 +91,7 @@ async def test_servers_are_asked_for_their_load_only_where_somebody_reads_it(
 
 
 async def test_early_stop_leaves_nothing_to_come(tmp_path: Path) -> None:
-    """Tasks that were saved are off the total, and every prompt has finished."""
+    """Tasks that were spared are off the total, and every prompt has finished."""
     prompts(tmp_path / "in.jsonl", 9)
     observer = LiveObserver(Watch("off"))
     watching: Observer = observer

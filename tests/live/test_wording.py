@@ -95,7 +95,7 @@ def test_fewer_tasks_shorten_the_run() -> None:
     counted.fewer(row(7), 3)
     assert "12/797" in bar_line(counted, PACE, 79)
     assert counted.left == 785
-    assert "3 saved" in plain_line(counted, PACE)
+    assert "3 spared" in plain_line(counted, PACE)
 
 
 def test_tokens_of_samples_that_share_a_request_are_counted_once() -> None:
