@@ -18,10 +18,12 @@ from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
 from collector.options import protocol_of, settings_from
 from collector.options.bench import bench_settings, check_fits_bench
 from collector.terminal import plain, print_line
+from pairing.guards import Guards
 from pairing.options.flags import pair_settings
 from pairing.outcomes import Policy, pair_group
 from pairing.reading.files import ReadTally
 from pairing.reading.groups import groups_by_index
+from pairing.settings import PairSettings
 
 if TYPE_CHECKING:
     from collector.parallelism import BenchSettings, CountPairs, Summary, Swept
@@ -35,7 +37,8 @@ _EMBEDDED_TEMPERATURE = 0.8
 def bench(args: argparse.Namespace) -> int:
     """Measures, writes the reports, prints the setting to use. Exit code 3 when a level was not held, rollouts failed,
     or nothing can be recommended."""
-    policy = pair_settings(args).policy()
+    pairing = pair_settings(args)
+    policy = pairing.policy()
     check_fits_bench(args)
     embedded = _complete(args)
     base_url = "http://127.0.0.1" if embedded else endpoint_of(args)
@@ -45,6 +48,7 @@ def bench(args: argparse.Namespace) -> int:
     if embedded:
         collect = replace(collect, endpoint_name=_EMBEDDED)
     settings = bench_settings(args, collect, args.output_dir, embedded=embedded)
+    settings = replace(settings, counting=_counting(pairing))
     if args.dry_run:
         print_line(f"levels {', '.join(map(str, settings.coarse))}, {settings.passes} times each")
         return show_dry_run(collect)
@@ -56,6 +60,13 @@ def count_pairs(path: Path, policy: Policy) -> dict[int, int]:
     """Task index -> the pairs that the rollouts of that task in `path` give."""
     groups = groups_by_index([path], ReadTally())
     return {group.task_index: len(pair_group(group, policy).kept) for group in groups if group.task_index is not None}
+
+
+def _counting(pairing: PairSettings) -> str:
+    """What decides how many pairs there are, in words."""
+    guards = "" if pairing.guards == Guards() else f", {pairing.guards}"
+    kind = "" if pairing.gap_kind == "absolute" else f" ({pairing.gap_kind})"
+    return f"{pairing.strategy}, gaps of {pairing.min_gap:g} and more{kind}{guards}"
 
 
 def _complete(args: argparse.Namespace) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,60 +89,85 @@ def level_figures(
     `whole` tells of a task how many rollouts it has when none is missing."""
     mine = list(requests)
     made = [one for one in mine if one.failure is None]
-    measured = [one for one in made if one.phase == "measured"]
-    seconds = sum(trial.measured_s for trial in trials)
-    rng = np.random.default_rng((seed, level))
-    rates = _resampled(trials, measured, None, rng)
-    rollouts_per_s = spread_of(len(measured) / seconds, rates)
-    latencies = [one.latency for one in measured]
-    groups = _Groups(made, whole)
-    per_rollout = groups.pairs_per_rollout
-    loads = [(trial.load, trial.measured_s) for trial in trials if trial.load is not None]
-    preemptions = [load.preemptions for load, _ in loads if load.preemptions is not None]
-    kvs = [load.kv_max for load, _ in loads if load.kv_max is not None]
-    firsts = [load.first_token for load, _ in loads if load.first_token is not None]
+    speed = _speed(trials, [one for one in made if one.phase == "measured"], np.random.default_rng((seed, level)))
     return LevelFigures(
         level=level,
         trials=len(trials),
-        seconds=seconds,
-        rollouts=len(measured),
-        rollouts_per_s=rollouts_per_s,
-        resamples=rates,
-        halves=_halves(trials, measured),
-        tokens_per_s=_tokens_per_s(trials, measured, seconds, rng),
-        tokens_per_rollout=_mean([one.output_tokens for one in made if one.output_tokens is not None]),
-        p50=percentile(latencies, 0.5),
-        p90=percentile(latencies, 0.9),
-        p99=percentile(latencies, 0.99),
-        in_flight=_weighted([(trial.in_flight, trial.measured_s) for trial in trials]),
-        in_flight_min=min(trial.in_flight for trial in trials),
-        in_flight_max=max(trial.in_flight_max for trial in trials),
-        client_cpu=_weighted([(trial.client_cpu, trial.measured_s) for trial in trials]),
-        lag_p99=max(trial.lag_p99 for trial in trials),
+        **speed,
+        **_client(trials),
+        **_server(trials),
+        **_quality(made, _Groups(made, whole), speed["rollouts_per_s"]),
         attempts=len(mine),
         retries=sum(not one.final for one in mine),
         failures=dict(Counter(one.failure for one in mine if one.failure is not None and one.final)),
-        running=_weighted([(load.running, length) for load, length in loads]) if loads else None,
-        waiting=_weighted([(load.waiting, length) for load, length in loads]) if loads else None,
-        waiting_max=max(load.waiting_max for load, _ in loads) if loads else None,
-        kv_max=max(kvs, default=None),
-        preemptions=sum(preemptions) if preemptions else None,
-        first_token=_mean(firsts),
-        prompts=groups.number,
-        pairs=groups.pairs,
-        pairs_per_s=_product(per_rollout, rollouts_per_s),
-        pairs_per_million_tokens=_scaled(groups.pairs_per_token, _MILLION),
-        reward=groups.reward.interval if groups.reward else None,
-        reward_std=_std([one.reward for one in made if one.reward is not None]),
-        truncated=_mean([float(one.truncated) for one in made]),
-        warmup_s=sum(trial.warmup_s for trial in trials),
-        tail_s=sum(trial.tail_s for trial in trials),
         tail_rollouts=sum(one.phase == "tail" for one in made),
-        warm=all(trial.warm for trial in trials),
-        enough=all(trial.enough for trial in trials),
-        rewards=groups.rewards,
-        lengths=groups.lengths,
     )
+
+
+def _speed(
+    trials: Sequence[TrialRecord], measured: Sequence[RequestRecord], rng: np.random.Generator
+) -> dict[str, Any]:
+    """What the windows say."""
+    seconds = sum(trial.measured_s for trial in trials)
+    rates = _resampled(trials, measured, None, rng)
+    latencies = [one.latency for one in measured]
+    return {
+        "seconds": seconds,
+        "rollouts": len(measured),
+        "rollouts_per_s": spread_of(len(measured) / seconds, rates),
+        "resamples": rates,
+        "halves": _halves(trials, measured),
+        "tokens_per_s": _tokens_per_s(trials, measured, seconds, rng),
+        "p50": percentile(latencies, 0.5),
+        "p90": percentile(latencies, 0.9),
+        "p99": percentile(latencies, 0.99),
+    }
+
+
+def _client(trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """What the client says of itself and of the trials."""
+    return {
+        "in_flight": _weighted([(trial.in_flight, trial.measured_s) for trial in trials]),
+        "in_flight_min": min(trial.in_flight for trial in trials),
+        "in_flight_max": max(trial.in_flight_max for trial in trials),
+        "client_cpu": _weighted([(trial.client_cpu, trial.measured_s) for trial in trials]),
+        "lag_p99": max(trial.lag_p99 for trial in trials),
+        "warmup_s": sum(trial.warmup_s for trial in trials),
+        "tail_s": sum(trial.tail_s for trial in trials),
+        "warm": all(trial.warm for trial in trials),
+        "enough": all(trial.enough for trial in trials),
+    }
+
+
+def _server(trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """What the server says of itself; None for what it does not say."""
+    loads = [(trial.load, trial.measured_s) for trial in trials if trial.load is not None]
+    preemptions = [load.preemptions for load, _ in loads if load.preemptions is not None]
+    kvs = [load.kv_max for load, _ in loads if load.kv_max is not None]
+    return {
+        "running": _weighted([(load.running, length) for load, length in loads]) if loads else None,
+        "waiting": _weighted([(load.waiting, length) for load, length in loads]) if loads else None,
+        "waiting_max": max((load.waiting_max for load, _ in loads), default=None),
+        "kv_max": max(kvs, default=None),
+        "preemptions": sum(preemptions) if preemptions else None,
+        "first_token": _mean([load.first_token for load, _ in loads if load.first_token is not None]),
+    }
+
+
+def _quality(made: Sequence[RequestRecord], groups: _Groups, rate: Interval) -> dict[str, Any]:
+    """What the rollouts are worth, of the whole trials."""
+    return {
+        "prompts": groups.number,
+        "pairs": groups.pairs,
+        "pairs_per_s": _product(groups.pairs_per_rollout, rate),
+        "pairs_per_million_tokens": _scaled(groups.pairs_per_token, _MILLION),
+        "reward": groups.reward.interval if groups.reward else None,
+        "reward_std": _std([one.reward for one in made if one.reward is not None]),
+        "truncated": _mean([float(one.truncated) for one in made]),
+        "tokens_per_rollout": _mean([one.output_tokens for one in made if one.output_tokens is not None]),
+        "rewards": groups.rewards,
+        "lengths": groups.lengths,
+    }
 
 
 class _Groups:

@@ -36,6 +36,8 @@ class BenchSettings:
     passes: int = 3
     level_seconds: float = 20.0
     cache: CacheMode = "auto"
+    counting: str = ""
+    """How usable pairs are counted, in words: --resume compares it."""
 
     def __post_init__(self) -> None:
         for flag, value, most in (("--max-level", self.max_level, MOST), ("--passes", self.passes, _MOST_PASSES)):
@@ -71,4 +73,5 @@ class BenchSettings:
             "refine": not self.levels,
             "level_seconds": self.level_seconds,
             "cache_bust": self.cache,
+            "counting": self.counting,
         }

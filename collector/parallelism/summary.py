@@ -91,12 +91,7 @@ def summarise(
 ) -> Summary:
     """The summary of the trials. `requests` gives a level's, `whole` how many rollouts a task has; `paired`: every
     level had the same prompts and seeds."""
-    by_level: dict[int, list[TrialRecord]] = {}
-    for trial in trials:
-        by_level.setdefault(trial.level, []).append(trial)
-    levels = tuple(
-        level_figures(level, some, requests(level), whole=whole, seed=seed) for level, some in sorted(by_level.items())
-    )
+    levels = _levels(trials, requests, whole, seed)
     good = [figures for figures in levels if holds(figures)]
     numbers, rates = [figures.level for figures in good], [figures.rollouts_per_s.value for figures in good]
     recommendation = _recommend(good)
@@ -114,11 +109,24 @@ def summarise(
         segments=segments,
         law=law,
         knees_differ=disagreement(recommended, segments, law),
-        reward=tests["reward"],
-        length=tests["length"],
+        **tests,
         flags=(*sweep_flags(levels, trials, recommended, tests), *flags),
         passes=max((trial.part for trial in trials), default=0),
         seconds=sum(trial.warmup_s + trial.measured_s + trial.tail_s for trial in trials),
+    )
+
+
+def _levels(
+    trials: Sequence[TrialRecord],
+    requests: Callable[[int], Iterable[RequestRecord]],
+    whole: Callable[[int], int],
+    seed: int,
+) -> tuple[LevelFigures, ...]:
+    by_level: dict[int, list[TrialRecord]] = {}
+    for trial in trials:
+        by_level.setdefault(trial.level, []).append(trial)
+    return tuple(
+        level_figures(level, some, requests(level), whole=whole, seed=seed) for level, some in sorted(by_level.items())
     )
 
 

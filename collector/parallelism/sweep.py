@@ -128,6 +128,7 @@ class _Sweep:
             "endpoint": self.collect.endpoint,
             "protocol": self.collect.protocol,
             "input": self.collect.input.name,
+            "pairs": self.settings.counting,
         }
         for part in range(1, self.settings.passes + 1):
             if not await self._pass(part):

@@ -12,7 +12,8 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 import httpx
@@ -42,6 +43,7 @@ __all__ = ["Plan", "Trial", "run_trial"]
 _PENDING_PER_SLOT = 2
 _PENDING_AT_LEAST = 16
 _LOOK = 0.01
+_LEAST_POLL = 0.25
 _POLLS = 10
 """Readings of the server's metrics in a window, if that makes no more than four a second."""
 _TURNS = 3
@@ -100,6 +102,35 @@ async def run_trial(
         return await loop.measured(plan, warmup, seconds, verifier)
 
 
+@dataclass(slots=True)
+class _Window:
+    """When a trial began, and its window opened and closed, in monotonic seconds; and what the meters read in it."""
+
+    began: float
+    opened: float = 0.0
+    closed: float = 0.0
+    warm: bool = False
+    enough: bool = False
+    read: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meters:
+    flights: Flights
+    client: ClientMeter
+    server: ServerMeter
+
+    def restart(self) -> None:
+        for meter in (self.flights, self.client, self.server):
+            meter.restart()
+
+    def read(self) -> dict[str, Any]:
+        """The fields of a TrialRecord."""
+        in_flight, most = self.flights.read()
+        load = self.server.read()
+        return {"in_flight": round(in_flight, 3), "in_flight_max": most, "load": load, **self.client.read()}
+
+
 class _Loop:
     """The workers of one trial, and what reads them."""
 
@@ -151,31 +182,21 @@ class _Loop:
         return Trial(msgspec.structs.replace(record, rollouts=measured), self.ends.records, self.endpoints.model)
 
     async def _run(self, plan: Plan, warmup: float, seconds: float, verifier: Verifier | None) -> TrialRecord:
-        client = ClientMeter()
         clients = {endpoint.name: endpoint.client for endpoint in self.endpoints.all}
-        server = ServerMeter(clients, max(0.25, seconds / _POLLS))
-        began, when = time.monotonic(), utc_now()
-        self.ends.began = began
+        meters = _Meters(self.flights, ClientMeter(), ServerMeter(clients, max(_LEAST_POLL, seconds / _POLLS)))
+        window = _Window(began=time.monotonic())
+        when = utc_now()
+        self.ends.began = window.began
         async with verifier or nullcontext(), anyio.create_task_group() as beside:
-            beside.start_soon(self.flights.watch)
-            beside.start_soon(client.watch)
-            beside.start_soon(server.watch)
-            beside.start_soon(self._stop_when_asked)
+            for watch in (self.flights.watch, meters.client.watch, meters.server.watch, self._stop_when_asked):
+                beside.start_soon(watch)
             self.health.watch(beside)
             self.ends.begin(beside)
             with self._workers:
                 async with anyio.create_task_group() as group:
                     for _ in range(self.slots):
                         group.start_soon(self._worker)
-                    warm = await self._until(lambda: self.flights.turned_over, warmup, _PATIENCE * seconds)
-                    for meter in (self.flights, client, server):
-                        meter.restart()
-                    opened, before = time.monotonic(), self.ends.ended
-                    needed = before + max(_LEAST_ENDED, _TURNS * self.slots)
-                    enough = await self._until(lambda: self.ends.ended >= needed, seconds, _PATIENCE * seconds)
-                    closed = time.monotonic()
-                    in_flight, most = self.flights.read()
-                    figures, load = client.read(), server.read()
+                    await self._measure(window, meters, warmup, seconds)
                     self.work.stop()
             await self.ends.finish()
             beside.cancel_scope.cancel()
@@ -186,18 +207,25 @@ class _Loop:
             began=when,
             first=plan.first,
             prompts=self.supply.begun,
-            warm=warm,
-            enough=enough,
-            warmup_s=opened - began,
-            measured_s=closed - opened,
+            warm=window.warm,
+            enough=window.enough,
+            warmup_s=window.opened - window.began,
+            measured_s=window.closed - window.opened,
+            tail_s=max(0.0, self.flights.last[1] - window.closed),
             rollouts=0,
-            tail_s=max(0.0, self.flights.last[1] - closed),
-            in_flight=round(in_flight, 3),
-            in_flight_max=most,
             stale_retries=self.endpoints.stale_retries,
-            load=load,
-            **figures,
+            **window.read,
         )
+
+    async def _measure(self, window: _Window, meters: _Meters, warmup: float, seconds: float) -> None:
+        """Opens the window once all is warm, and closes it when it has seen enough."""
+        window.warm = await self._until(lambda: self.flights.turned_over, warmup, _PATIENCE * seconds)
+        meters.restart()
+        window.opened = time.monotonic()
+        needed = self.ends.ended + max(_LEAST_ENDED, _TURNS * self.slots)
+        window.enough = await self._until(lambda: self.ends.ended >= needed, seconds, _PATIENCE * seconds)
+        window.closed = time.monotonic()
+        window.read = meters.read()
 
     async def _until(self, there: Callable[[], bool], least: float, most: float) -> bool:
         """Waits `least` seconds, then until it is `there`, `most` in all; whether it is. The switch cuts it short."""

@@ -66,8 +66,20 @@ def page(summary: Summary) -> str:
 
 def _about(summary: Summary) -> Iterator[tuple[str, Any]]:
     facts = summary.facts
-    for name in ("model", "endpoint", "protocol", "input", "prompts", "cache", "began", "ended", "pairmill"):
-        if facts.get(name) is not None:
+    for name in (
+        "model",
+        "endpoint",
+        "protocol",
+        "input",
+        "prompts",
+        "repeats",
+        "pairs",
+        "cache",
+        "began",
+        "ended",
+        "pairmill",
+    ):
+        if facts.get(name):
             yield name, facts[name]
 
 
