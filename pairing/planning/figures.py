@@ -12,7 +12,7 @@ import numpy as np
 
 from pairing.planning.chances import Floats, Rule, subset_odds
 from pairing.planning.intervals import draws_of, interval
-from pairing.planning.model import Forecast, forecast
+from pairing.planning.model import Forecast, forecasts
 from pairing.planning.samples import PromptSamples
 
 __all__ = ["Between", "Plan", "Row", "Stop", "between", "plan_by_resampling", "plan_by_rewards"]
@@ -98,7 +98,7 @@ def plan_by_rewards(prompts: Sequence[PromptSamples], repeats: Sequence[int], ru
     """For a rule that rewards decide. `prompts` is not empty. With a largest gap there is no early stop."""
     most, usual = max(repeats), int(np.median([prompt.count for prompt in prompts]))
     few = _Sample.of(_some(prompts, seed), seed)
-    ahead = forecast(few.prompts, most, rule)
+    ahead = forecasts(few.prompts, most, rule)
     foretold = _drawn(few, ahead)
     every = few if len(few.prompts) == len(prompts) else _Sample.of(prompts, seed)
     exact = foretold if every is few else _averaged(every, _exact(every.prompts, most, rule))
@@ -108,7 +108,7 @@ def plan_by_rewards(prompts: Sequence[PromptSamples], repeats: Sequence[int], ru
         for where, odds in [(every, exact) if (every.counts >= each).all() else (few, foretold)]
         for place, gap in enumerate(rule.gaps)
     ]
-    stops = _stops(few, repeats, rule, ahead) if rule.max_gap == math.inf else []
+    stops = _stops(few, repeats, rule, ahead[0]) if rule.max_gap == math.inf else []
     return Plan(tuple(rows), tuple(stops), len(few.prompts), _check(few, rule, seed))
 
 
@@ -152,15 +152,15 @@ def _averaged(sample: _Sample, odds: Floats) -> Floats:
     return np.asarray(means).reshape(len(sample.draws), *odds.shape[1:])
 
 
-def _drawn(sample: _Sample, ahead: Forecast) -> Floats:
-    """The same of a forecast, whose shares of concentrations are fitted to each draw anew."""
-    shape = ahead.odds.shape
-    flat = ahead.odds.reshape(shape[0], shape[1], -1)
+def _drawn(sample: _Sample, aheads: Sequence[Forecast]) -> Floats:
+    """The same of forecasts, whose shares are fitted to each draw anew. The first tells the first draw; the others take
+    turns, so that the interval covers all."""
     found = []
-    for times in sample.draws:
+    for place, times in enumerate(sample.draws):
+        ahead = aheads[place % len(aheads)]
         weight = ahead.posterior(ahead.weights(times)) * times[:, None] / times.sum()
-        found.append(np.einsum("pc,cpx->x", weight, flat, optimize=True))
-    return np.stack(found).reshape(-1, *shape[2:])
+        found.append(np.einsum("pc,cpkgw->kgw", weight, ahead.odds, optimize=True))
+    return np.stack(found)
 
 
 def _row(repeats: int, gap: float, sample: _Sample, odds: Floats, usual: int) -> Row:
@@ -208,7 +208,7 @@ def _check(sample: _Sample, rule: Rule, seed: int) -> tuple[int, Between, float]
     rng = np.random.default_rng(seed)
     halves = _Sample.of([_random_half(prompt, rng) for prompt in known], seed)
     first = Rule(rule.gaps[:1], rule.max_gap)
-    foretold = _drawn(halves, forecast(halves.prompts, count, first))[:, count, 0, 0]
+    foretold = _drawn(halves, forecasts(halves.prompts, count, first))[:, count, 0, 0]
     truth = np.mean([subset_odds(prompt, count, first)[count, 0, 0] for prompt in known])
     return count, between(foretold), float(truth)
 

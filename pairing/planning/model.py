@@ -5,8 +5,9 @@ a Dirichlet process does (a Polya urn): after n rollouts with concentration c, t
 chance c / (c + n). Drawing again from the prompt's own alone is this model at c = 0, and too low: what was not seen yet
 could never come.
 
-- Rewards of few kinds: the others' share of each kind is the base. The concentration differs from prompt to prompt (one
-  always gives the same, another anything); how often each value of a grid occurs is fitted by maximum likelihood (EM),
+- Rewards of few kinds: the base is what prompts of the same class give; up to three classes and their bases are fitted
+  by maximum likelihood (EM), from thirds of the prompts by mean reward. The concentration differs from prompt to prompt
+  (one always gives the same, another anything): how often each value of a grid occurs in each class is fitted along,
   and each prompt then has its own posterior. With rewards of 0 and 1 this is a mixture of beta-binomials.
 - Rewards of many values (a reward model's): the base is the prompt's mean plus the others' deviations from theirs, on
   the scale of the prompt's own spread, drawn towards the common one. The concentration and how far it is drawn are
@@ -26,9 +27,12 @@ import numpy as np
 from pairing.planning.chances import GAP, PAIRED, Floats, Ints, Rule, joint, subset_odds
 from pairing.planning.samples import Member, PromptSamples
 
-__all__ = ["Forecast", "forecast", "half_of"]
+__all__ = ["Forecast", "forecast", "forecasts", "half_of"]
 
 _GRID = (0.001, 0.05, 0.15, 0.4, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 100.0)
+_CLASSES = 3
+_FEWEST_OF_A_CLASS = 20
+_CLASS_ROUNDS = 12
 _KINDS = 40
 """Different rewards up to which they are kinds of their own."""
 _SPREADS = (1.0, 4.0, 1000.0)
@@ -83,20 +87,35 @@ class _Urn:
         return _Urn(self.values[which], own, base, self.counts[which])
 
 
-def forecast(prompts: Sequence[PromptSamples], most: int, rule: Rule) -> Forecast:
+def forecasts(prompts: Sequence[PromptSamples], most: int, rule: Rule) -> list[Forecast]:
+    """The forecast to tell, and for rewards of few kinds the one with the other number of classes: how far they are
+    apart is part of what is not known. Classes are told from 4 rollouts of a prompt on, and from 3 different rewards;
+    of less they would be made up."""
+    different = _different(prompts)
+    if not 2 < different <= _KINDS or len(prompts) < _CLASSES * _FEWEST_OF_A_CLASS:
+        return [forecast(prompts, most, rule)]
+    several = np.median([prompt.count for prompt in prompts]) >= 4
+    return [forecast(prompts, most, rule, classes) for classes in ((_CLASSES, 1) if several else (1, _CLASSES))]
+
+
+def _different(prompts: Sequence[PromptSamples]) -> int:
+    return len({member.reward for prompt in prompts for member in prompt.members})
+
+
+def forecast(prompts: Sequence[PromptSamples], most: int, rule: Rule, classes: int = 1) -> Forecast:
     """What `most` rollouts of each prompt would give. `prompts` is not empty."""
     exact = np.stack([subset_odds(prompt, most, rule) for prompt in prompts])
-    if len({member.reward for prompt in prompts for member in prompt.members}) <= _KINDS:
-        urn, likelihood = _of_kinds(prompts)
-        full = Forecast(np.empty((len(_GRID), 0)), likelihood)
+    if _different(prompts) <= _KINDS:
+        urns, logs = _of_kinds(prompts, classes)
+        full = Forecast(np.empty((logs.shape[1], 0)), _likelihood(logs))
         shares = full.weights(np.ones(len(prompts)))
         taken = [place for place, share in enumerate(shares) if share > _NEGLIGIBLE]
-        grid, likelihood = [_GRID[place] for place in taken], likelihood[:, taken]
+        parts = [(urns[place // len(_GRID)], _GRID[place % len(_GRID)]) for place in taken]
+        likelihood = full.likelihood[:, taken]
     else:
         concentration, weight = _fitted(prompts, rule)
-        urn, grid = _of_deviations(prompts, weight), [concentration]
-        likelihood = np.ones((len(prompts), 1))
-    odds = np.stack([_completed(exact, urn, concentration, rule) for concentration in grid])
+        parts, likelihood = [(_of_deviations(prompts, weight), concentration)], np.ones((len(prompts), 1))
+    odds = np.stack([_completed(exact, urn, concentration, rule) for urn, concentration in parts])
     return Forecast(odds, likelihood)
 
 
@@ -144,14 +163,14 @@ def _either(sides: tuple[Floats, Floats]) -> Floats:
     return np.asarray(above[:, :, None] + below[:, None, :])
 
 
-def _of_kinds(prompts: Sequence[PromptSamples]) -> tuple[_Urn, Floats]:
-    """The urn of rewards that are few, and the likelihood of each prompt at each concentration of the grid."""
+def _of_kinds(prompts: Sequence[PromptSamples], classes: int) -> tuple[list[_Urn], Floats]:
+    """An urn for each class of prompts, of rewards that are few; and the log-likelihood (prompts, classes and the
+    concentrations of each)."""
     kinds: dict[Member | None, int] = {}
     held = [Counter(kinds.setdefault(member, len(kinds)) for member in _outcomes(prompt)) for prompt in prompts]
     counts = np.zeros((len(prompts), len(kinds)))
     for place, found in enumerate(held):
         counts[place, list(found)] = list(found.values())
-    base = (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
     values = sorted({member.reward for member in kinds if member is not None})
     choose, reject = np.zeros((len(kinds), len(values))), np.zeros((len(kinds), len(values)))
     for member, kind in kinds.items():
@@ -159,26 +178,50 @@ def _of_kinds(prompts: Sequence[PromptSamples]) -> tuple[_Urn, Floats]:
             choose[kind, values.index(member.reward)] = member.choose
             reject[kind, values.index(member.reward)] = member.reject
     own = counts @ choose, counts @ reject
-    shared = [np.broadcast_to(each, own[0].shape) for each in (base @ choose, base @ reject)]
-    numbers = counts.sum(axis=1).astype(np.int64)
-    levels = np.broadcast_to(np.array(values), own[0].shape)
-    return _Urn(levels, own, (shared[0], shared[1]), numbers), _likelihood(counts, base)
+    bases, logs = _classes(counts, np.array([_mean(prompt) for prompt in prompts]), classes)
+    levels, numbers = np.broadcast_to(np.array(values), own[0].shape), counts.sum(axis=1).astype(np.int64)
+    urns = []
+    for base in bases:
+        sides = [np.broadcast_to(each, own[0].shape) for each in (base @ choose, base @ reject)]
+        urns.append(_Urn(levels, own, (sides[0], sides[1]), numbers))
+    return urns, logs
+
+
+def _classes(counts: Floats, means: Floats, classes: int) -> tuple[Floats, Floats]:
+    """The base of each class of prompts, by EM from thirds of them by mean reward; and the log-likelihoods."""
+    common = (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
+    ranks = np.argsort(np.argsort(means, kind="stable"), kind="stable")
+    belongs = np.eye(classes)[ranks * classes // len(counts)]
+    for _ in range(_CLASS_ROUNDS if classes > 1 else 1):
+        seen = belongs.T @ counts + common  # one rollout's worth of all others: no kind is impossible in a class
+        bases = seen / seen.sum(axis=1, keepdims=True)
+        logs = np.concatenate([_logs(counts, base) for base in bases], axis=1)
+        full = Forecast(np.empty((logs.shape[1], 0)), _likelihood(logs))
+        posterior = full.posterior(full.weights(np.ones(len(counts)), _CLASS_ROUNDS))
+        belongs = posterior.reshape(len(counts), classes, len(_GRID)).sum(axis=2)
+    return bases, logs
 
 
 def _outcomes(prompt: PromptSamples) -> list[Member | None]:
     return [*prompt.members, *[None] * (prompt.count - len(prompt.members))]
 
 
-def _likelihood(counts: Floats, base: Floats) -> Floats:
-    """(prompts, concentrations) of a Dirichlet-multinomial, each prompt's largest set to 1."""
-    logs = np.zeros((len(counts), len(_GRID)))
-    for place, concentration in enumerate(_GRID):
-        for drawn in range(int(counts.max())):
-            logs[:, place] += np.where(counts > drawn, np.log(concentration * base + drawn), 0.0).sum(axis=1)
-        total = counts.sum(axis=1)
-        for drawn in range(int(total.max())):
-            logs[:, place] -= np.where(total > drawn, math.log(concentration + drawn), 0.0)
+def _likelihood(logs: Floats) -> Floats:
+    """Each prompt's largest is 1."""
     return np.asarray(np.exp(logs - logs.max(axis=1, keepdims=True)))
+
+
+def _logs(counts: Floats, base: Floats) -> Floats:
+    """(prompts, concentrations): the log-likelihood of a Dirichlet-multinomial, up to a constant for each prompt."""
+    logs = np.zeros((len(counts), len(_GRID)))
+    totals = counts.sum(axis=1)
+    for drawn in range(int(totals.max())):
+        prompts, kinds = np.nonzero(counts > drawn)
+        for place, concentration in enumerate(_GRID):
+            seen = np.log(concentration * base[kinds] + drawn)
+            logs[:, place] += np.bincount(prompts, seen, len(counts))
+            logs[:, place] -= np.where(totals > drawn, math.log(concentration + drawn), 0.0)
+    return logs
 
 
 def _of_deviations(prompts: Sequence[PromptSamples], weight: float) -> _Urn:
