@@ -53,7 +53,8 @@ def bench(args: argparse.Namespace) -> int:
         print_line(f"levels {', '.join(map(str, settings.coarse))}, {settings.passes} times each")
         return show_dry_run(collect)
     run = _on_embedded if embedded else _on_server
-    return _finish(collect_in_terminal(lambda: run(settings, lambda path: count_pairs(path, policy))))
+    quiet = args.progress == "off"
+    return _finish(collect_in_terminal(lambda: run(settings, lambda path: count_pairs(path, policy), quiet)))
 
 
 def count_pairs(path: Path, policy: Policy) -> dict[int, int]:
@@ -86,17 +87,19 @@ def _complete(args: argparse.Namespace) -> bool:
     return embedded
 
 
-async def _on_server(settings: BenchSettings, count: CountPairs) -> Swept | None:
+async def _on_server(settings: BenchSettings, count: CountPairs, quiet: bool) -> Swept | None:
     from collector.parallelism.terminal import sweep_watched
 
-    return await sweep_watched(settings, count)
+    return await sweep_watched(settings, count, quiet=quiet)
 
 
-async def _on_embedded(settings: BenchSettings, count: CountPairs) -> Swept | None:
+async def _on_embedded(settings: BenchSettings, count: CountPairs, quiet: bool) -> Swept | None:
     from collector.embedded.process import EmbeddedServer
 
     async with EmbeddedServer() as server:
-        return await _on_server(replace(settings, collect=replace(settings.collect, base_url=server.base_url)), count)
+        return await _on_server(
+            replace(settings, collect=replace(settings.collect, base_url=server.base_url)), count, quiet
+        )
 
 
 def _finish(swept: Swept | None) -> int:

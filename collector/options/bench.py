@@ -27,6 +27,7 @@ _NOT_HERE = {
     "min_chosen": "bench asks every prompt the same number of times",
     "futile_after": "bench asks every prompt the same number of times",
     "metrics_port": "bench serves no metrics",
+    "metrics_host": "bench serves no metrics",
 }
 
 

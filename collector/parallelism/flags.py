@@ -76,7 +76,7 @@ def sweep_flags(
     if recommended is None:
         yield Flag("no_answer", None, "no level can be recommended: at none were its requests in flight", grave=True)
     elif recommended == max(figures.level for figures in levels):
-        text = f"the best level is the highest measured: more may be faster (--max-level {4 * recommended})"
+        text = f"the best level is the highest measured: more may be faster (give --max-level {4 * recommended})"
         yield Flag("not_saturated", None, text)
     for name, test in tests.items():
         if test is not None and test.differs:

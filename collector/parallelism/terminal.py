@@ -23,14 +23,15 @@ _CACHES = {
 
 
 class LineWatcher:
-    """Writes a line for each trial."""
+    """Writes a line for each trial; notes alone when `quiet`."""
 
-    def __init__(self, settings: BenchSettings) -> None:
+    def __init__(self, settings: BenchSettings, *, quiet: bool = False) -> None:
         self._settings = settings
+        self._quiet = quiet
         self._told_cache = False
 
     def note(self, text: str) -> None:
-        self._say(f"note: {plain(text)}")
+        sys.stderr.write(f"note: {plain(text)}\n")
 
     def planned(self, levels: Sequence[int], done: int, left: int, cache: str) -> None:
         if not self._told_cache:
@@ -50,18 +51,19 @@ class LineWatcher:
         self._say(f"pass {passes}  {trial.level:>5} in flight{held}  {rate:8.1f} rollouts/s")
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        if not self._quiet:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
 
 
-async def sweep_watched(settings: BenchSettings, count_pairs: CountPairs | None) -> Swept | None:
+async def sweep_watched(settings: BenchSettings, count_pairs: CountPairs | None, *, quiet: bool) -> Swept | None:
     """One sweep in the terminal; without a summary when a first Ctrl-C ended it, None when a second cut it short."""
     from collector.interrupt import interruptible
     from collector.openfiles import allow_open_files
     from collector.parallelism.report import report_files
 
     allow_open_files(settings.coarse[-1])
-    watcher = LineWatcher(settings)
+    watcher = LineWatcher(settings, quiet=quiet)
 
     def reports(summary: Summary) -> dict[str, bytes]:
         return report_files(summary)

@@ -66,7 +66,7 @@ def test_the_highest_level_as_the_best_is_flagged() -> None:
     """Nothing says that more would not be faster."""
     found = summary({1: 10.0, 2: 20.0, 4: 40.0, 8: 80.0})
     assert names(found) == {"not_saturated"}
-    assert "--max-level 32" in found.flags[0].text
+    assert "give --max-level 32" in found.flags[0].text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ from collector.parallelism.summary import Summary
 
 __all__ = ["page"]
 
+_ABOUT = (
+    "model",
+    "endpoint",
+    "protocol",
+    "input",
+    "prompts",
+    "repeats",
+    "pairs",
+    "cache",
+    "began",
+    "ended",
+    "pairmill",
+)
 _CURVE = 60
 """Points of a model's curve."""
 _BUSY = 85.0
@@ -33,6 +47,56 @@ _QUALITY = (
 )
 
 Point = tuple[float, float, float | None, float | None]
+Line = tuple[str, int, Callable[[LevelFigures], float | Interval | None], float]
+"""A series' name, colour, figure and scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    title: str
+    unit: str
+    lines: Sequence[Line]
+    note: str = ""
+    from_zero: bool = True
+    limits: Sequence[float] = ()
+
+
+_PLOTS = (
+    _Plot(
+        "Latency",
+        "ms",
+        [("p50", 1, lambda f: f.p50, 1000), ("p90", 2, lambda f: f.p90, 1000), ("p99", 3, lambda f: f.p99, 1000)],
+        "From the request to its whole reply, of what ended in the window.",
+    ),
+    _Plot(
+        "Usable pairs",
+        "pairs/s",
+        [("", 1, lambda f: f.pairs_per_s, 1)],
+        "As pairmill pair would make them, by its rules.",
+    ),
+    _Plot(
+        "Yield",
+        "usable pairs per million output tokens",
+        [("", 1, lambda f: f.pairs_per_million_tokens, 1)],
+        _QUALITY,
+        from_zero=False,
+    ),
+    _Plot("Reward", "mean reward", [("", 1, lambda f: f.reward, 1)], _QUALITY, from_zero=False),
+    _Plot("Output tokens", "tokens/s", [("", 1, lambda f: f.tokens_per_s, 1)]),
+    _Plot(
+        "The server's word",
+        "requests",
+        [("running", 1, lambda f: f.running, 1), ("waiting", 2, lambda f: f.waiting, 1)],
+        "Its own metrics, the mean of a few readings a second.",
+    ),
+    _Plot(
+        "The client",
+        "% of a core",
+        [("", 1, lambda f: f.client_cpu, 100)],
+        f"Above {_BUSY:.0f}% (dashed) the client itself may be the bottleneck.",
+        limits=(_BUSY,),
+    ),
+)
 
 
 def page(summary: Summary) -> str:
@@ -66,76 +130,28 @@ def page(summary: Summary) -> str:
 
 def _about(summary: Summary) -> Iterator[tuple[str, Any]]:
     facts = summary.facts
-    for name in (
-        "model",
-        "endpoint",
-        "protocol",
-        "input",
-        "prompts",
-        "repeats",
-        "pairs",
-        "cache",
-        "began",
-        "ended",
-        "pairmill",
-    ):
+    for name in _ABOUT:
         if facts.get(name):
             yield name, facts[name]
 
 
 def _charts(summary: Summary) -> Iterator[Chart]:
     levels = [figures.level for figures in summary.levels]
-
-    def chart(title: str, unit: str, series: Sequence[Series], **more: Any) -> Chart:
-        return Chart(title, unit, levels, series, **more)
-
-    yield chart("Throughput", "rollouts/s", _throughput(summary), marks=_knees(summary), note=_throughput_note(summary))
-    yield chart(
-        "Latency",
-        "ms",
-        _some(
-            summary,
-            ("p50", 1, lambda f: f.p50, 1000),
-            ("p90", 2, lambda f: f.p90, 1000),
-            ("p99", 3, lambda f: f.p99, 1000),
-        ),
-        note="From the request to its whole reply, of what ended in the window.",
+    law = " Dashed: the scalability law, fitted." if summary.law else ""
+    yield Chart(
+        "Throughput",
+        "rollouts/s",
+        levels,
+        _throughput(summary),
+        marks=_knees(summary),
+        note=f"Band and whiskers: 95% of the resamples.{law}",
     )
-    yield chart(
-        "Usable pairs",
-        "pairs/s",
-        _some(summary, ("", 1, lambda f: f.pairs_per_s, 1)),
-        note="By the pairing stage's own rules: its default strategy and guards.",
-    )
-    yield chart(
-        "Yield",
-        "usable pairs per million output tokens",
-        _some(summary, ("", 1, lambda f: f.pairs_per_million_tokens, 1)),
-        from_zero=False,
-        note=_QUALITY,
-    )
-    yield chart(
-        "Reward",
-        "mean reward",
-        _some(summary, ("", 1, lambda f: f.reward, 1)),
-        from_zero=False,
-        note=_QUALITY,
-    )
-    yield chart("Output tokens", "tokens/s", _some(summary, ("", 1, lambda f: f.tokens_per_s, 1)))
-    server = _some(summary, ("running", 1, lambda f: f.running, 1), ("waiting", 2, lambda f: f.waiting, 1))
-    yield chart("The server's word", "requests", server, note="Its own metrics, the mean of a few readings a second.")
-    yield chart(
-        "The client",
-        "% of a core",
-        _some(summary, ("", 1, lambda f: f.client_cpu, 100)),
-        limits=(_BUSY,),
-        note=f"Above {_BUSY:.0f}% (dashed) the client itself may be the bottleneck.",
-    )
+    for plot in _PLOTS:
+        series = _some(summary, plot.lines)
+        yield Chart(plot.title, plot.unit, levels, series, from_zero=plot.from_zero, note=plot.note, limits=plot.limits)
 
 
-def _some(
-    summary: Summary, *wanted: tuple[str, int, Callable[[LevelFigures], float | Interval | None], float]
-) -> list[Series]:
+def _some(summary: Summary, wanted: Sequence[Line]) -> list[Series]:
     """A series for each (name, colour, figure, scale) that was measured."""
     series = []
     for name, colour, read, scale in wanted:
@@ -154,18 +170,13 @@ def _point(level: int, value: float | Interval | None, scale: float) -> Point | 
 
 
 def _throughput(summary: Summary) -> list[Series]:
-    measured = _some(summary, ("measured", 1, lambda f: f.rollouts_per_s, 1))
+    measured = _some(summary, [("measured", 1, lambda f: f.rollouts_per_s, 1)])
     law = summary.law
     if law is None:
         return measured
     first, last = summary.levels[0].level, summary.levels[-1].level
     steps = (first * (last / first) ** (place / _CURVE) for place in range(_CURVE + 1))
     return [Series("law", [(level, law.at(level), None, None) for level in steps], 3, dashed=True), *measured]
-
-
-def _throughput_note(summary: Summary) -> str:
-    fitted = " Dashed: the scalability law, fitted." if summary.law else ""
-    return f"Band and whiskers: 95% of the resamples.{fitted}"
 
 
 def _knees(summary: Summary) -> list[Mark]:
