@@ -31,7 +31,8 @@ _MODES = ("fixed", "until-gap", "until-gap, futile")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One run. `pairs_by_gap` counts prompts, `pairs` what the pairing stage makes of the file."""
+    """One run. `pairs_by_gap` counts prompts, `pairs` what the pairing stage makes of the file; `gap` is the mean of
+    those pairs."""
 
     temperature: float
     mode: str
@@ -39,6 +40,7 @@ class Figures:
     output_tokens: int
     pairs_by_gap: int
     pairs: int
+    gap: float
     seconds: float
     in_flight: float
 
@@ -108,6 +110,7 @@ def _figures(result: CollectResult, temperature: float, mode: str, gap: float) -
         output_tokens=tokens,
         pairs_by_gap=sum(usable(each, gap) for each in rewards.values()),
         pairs=report.pairs,
+        gap=round(report.gaps.mean, 3),
         seconds=round(result.seconds, 2),
         in_flight=round(busy / result.seconds, 1),
     )
@@ -122,16 +125,17 @@ def _table(found: list[Figures], args: argparse.Namespace) -> Iterator[str]:
     yield ""
     yield (
         "| temperature | run | rollouts | output tokens | pairs by gap | pairs | tokens a pair by gap | tokens a pair"
-        " | fewer by gap | fewer | seconds | in flight |"
+        " | fewer by gap | fewer | mean gap | seconds | in flight |"
     )
-    yield "|---" * 12 + "|"
+    yield "|---" * 13 + "|"
     for each in found:
         base = next(one for one in found if one.temperature == each.temperature)
         by_gap = base.tokens_per_pair_by_gap / each.tokens_per_pair_by_gap
         yield (
             f"| {each.temperature:g} | {each.mode} | {each.rollouts:,} | {each.output_tokens:,} | {each.pairs_by_gap}"
             f" | {each.pairs} | {each.tokens_per_pair_by_gap:,.0f} | {each.tokens_per_pair:,.0f} | {by_gap:.2f}x"
-            f" | {base.tokens_per_pair / each.tokens_per_pair:.2f}x | {each.seconds:.1f} | {each.in_flight:.1f} |"
+            f" | {base.tokens_per_pair / each.tokens_per_pair:.2f}x | {each.gap:.2f} | {each.seconds:.1f}"
+            f" | {each.in_flight:.1f} |"
         )
 
 

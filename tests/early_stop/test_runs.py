@@ -15,11 +15,13 @@ from collector.collecting import CollectResult, collect
 from collector.early_stop import rule_of
 from collector.early_stop.rule import Standing
 from collector.errors import ResumeError, StreamError
+from collector.nemo_gym import find_agents
 from collector.observer import SilentObserver
 from collector.records.rows import PromptRow, Reply, Task, Verdict
 from collector.settings import CollectSettings
 from collector.stopping import StopSwitch
 from tests.model_server import ModelServer
+from tests.nemo_gym_servers import nemo_gym
 from tests.runs import Notes, prompts, rows_of, settings, until
 
 GAP = 0.6
@@ -198,6 +200,29 @@ async def test_retries_and_several_servers(tmp_path: Path) -> None:
     assert shaken.retries
     assert_sealed(shaken)
     assert decisions(shaken) == decisions(calm)
+
+
+async def test_an_agents_own_rewards_stop_its_prompts(tmp_path: Path) -> None:
+    """No verifier is needed: what the agent brings is judged."""
+    source = tmp_path / "in.jsonl"
+    row = {"responses_create_params": {"input": "question"}, "agent_ref": {"name": "my_agent"}}
+    source.write_bytes(b"".join(orjson.dumps({**row, "number": number}) + b"\n" for number in range(20)))
+    with nemo_gym("my_agent") as head:
+        (agent,) = find_agents(head, source, {"my_agent": 1}).values()
+        result = await collect(
+            CollectSettings(
+                input=source,
+                output=tmp_path / "rollouts.jsonl",
+                base_url=agent,
+                protocol="agent",
+                agent_name="my_agent",
+                num_repeats=5,
+                until_gap=0.5,
+            )
+        )
+    assert_sealed(result)
+    assert result.stops["usable"]
+    assert result.tasks < 100
 
 
 async def test_what_fails_for_good(tmp_path: Path) -> None:
