@@ -3,11 +3,14 @@
 An endpoint goes away when a request to it got no answer, and nothing else from it did either since that request was
 sent: no connection, or a hung server. One reply among many failures means that it lives. What it is asked is the check
 of the start (`client.preflight`), so it comes back as it was. One that answers, but with errors alone, is not away: it
-is passed over while another works (`breaker`), and that is told.
+is passed over while another works (`breaker`), and that is told. When none works it is asked for its model list: one
+that has an error for that too is down, whatever it answers, and away until it has none. So an outage costs no attempts,
+and a prompt that the server cannot bear costs no more than its own.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import anyio
@@ -15,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from collector.breaker import is_endpoints_fault
 from collector.client import check_endpoint
-from collector.client.preflight import UnreachableError
+from collector.client.preflight import NotReadyError, UnreachableError
 from collector.endpoints import Endpoint, Endpoints, Replicas
 from collector.errors import RequestError, ServerError
 from collector.observer import Observer
@@ -25,6 +28,7 @@ __all__ = ["Health", "is_unanswered"]
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+_SERVER_ERROR = 500
 _PROBE_SECONDS = 10.0
 """A server that takes longer for its model list is hung: it would hold requests as long."""
 
@@ -35,8 +39,9 @@ def is_unanswered(error: RequestError) -> bool:
 
 
 class Health:
-    """The health of a run's endpoints. `returned` is called whenever one is back, `gone` when all replicas of one kind
-    (of the run's server, or of one agent) have been away for `dead_after` seconds: with the error that says so."""
+    """The health of a run's endpoints. `returned` is called whenever one is back. `gone` is called when all replicas of
+    one kind (of the run's server, or of one agent) have been away for `dead_after` seconds, or answered with errors for
+    the time of a rollout's attempts: with the error that says so."""
 
     def __init__(
         self,
@@ -54,6 +59,8 @@ class Health:
         self._tasks: TaskGroup | None = None
         self._told: set[Endpoint] = set()
         self._told_of_errors: set[Endpoint] = set()
+        self._down: dict[Endpoint, float] = {}
+        """Those that are away though they answer: with errors, since then."""
 
     def watch(self, tasks: TaskGroup) -> None:
         """Begins: endpoints that are away are asked by tasks of `tasks`, which the caller cancels at the end."""
@@ -76,23 +83,35 @@ class Health:
     def replied(self, endpoint: Endpoint, now: float) -> None:
         """The endpoint answered something, at `now`."""
         endpoint.last_reply = now
-        if endpoint.away:
+        if endpoint.away and endpoint not in self._down:
             self._back(endpoint)
 
     def refused(self, endpoint: Endpoint, error: RequestError, now: float) -> None:
         """The endpoint answered with an error, at `now`."""
-        if error.status is None or not is_endpoints_fault(error.status) or not endpoint.breaker.failed(now):
+        if error.status is None or not is_endpoints_fault(error.status):
             return
-        group = self._group_of(endpoint)
-        if any(each.works for each in group.endpoints):
-            self._told_of_errors.add(endpoint)
-            cause = str(error).removeprefix(f"{endpoint.name}: ")
-            self._observer.note(
-                f"{endpoint.name}: gives errors alone ({cause}); its prompts go to the other endpoints meanwhile"
-            )
+        opened = endpoint.breaker.failed(now)
+        cause = str(error).removeprefix(f"{endpoint.name}: ")
+        if any(each.works for each in self._group_of(endpoint).endpoints):
+            if opened:
+                self._told_of_errors.add(endpoint)
+                self._observer.note(
+                    f"{endpoint.name}: gives errors alone ({cause}); its prompts go to the other endpoints meanwhile"
+                )
+        elif error.status >= _SERVER_ERROR and not endpoint.away and (opened or endpoint.breaker.try_again(now)):
+            self._doubt(endpoint, cause, now)
+
+    def _doubt(self, endpoint: Endpoint, cause: str, now: float) -> None:
+        """Sends nothing more to an endpoint of errors until its model list says that they are the prompts'."""
+        if self._tasks is not None:
+            endpoint.away = True
+            self._down[endpoint] = now
+            self._tasks.start_soon(self._ask, endpoint, cause)
 
     def worked(self, endpoint: Endpoint) -> None:
         """The endpoint gave a good reply."""
+        if endpoint in self._down:
+            self._back(endpoint)
         if endpoint.breaker.worked():
             if endpoint in self._told_of_errors:
                 self._told_of_errors.discard(endpoint)
@@ -105,6 +124,7 @@ class Health:
     def _back(self, endpoint: Endpoint) -> None:
         endpoint.away = False
         endpoint.watch.replied()
+        self._down.pop(endpoint, None)
         if endpoint in self._told:
             self._told.discard(endpoint)
             self._observer.note(f"{endpoint.name}: answers again")
@@ -120,7 +140,7 @@ class Health:
             except ServerError as error:
                 if not isinstance(error, UnreachableError):  # it is there, and serves something else now
                     cause = str(error)
-                endpoint.watch.failed()
+                self._note_failure(endpoint, error)
                 if self._is_the_end(group, cause):
                     return
                 self._tell(endpoint, group, cause)
@@ -131,25 +151,49 @@ class Health:
             pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
             await anyio.sleep(pause)
 
+    def _note_failure(self, endpoint: Endpoint, error: ServerError) -> None:
+        if not isinstance(error, NotReadyError):
+            self._down.pop(endpoint, None)
+            endpoint.watch.failed()
+        elif endpoint not in self._down:
+            self._down[endpoint] = time.monotonic()
+            endpoint.watch.replied()
+            self._told.discard(endpoint)  # what was told of it is over
+
     def _is_the_end(self, group: Replicas, cause: str) -> bool:
         """Whether all of a group are gone for good; says so to the run."""
-        patience = group.endpoints[0].settings.retry.dead_after
-        if not all(endpoint.away and endpoint.watch.failing_for() >= patience for endpoint in group.endpoints):
+        if not all(self._is_gone(endpoint) for endpoint in group.endpoints):
             return False
+        settings = group.endpoints[0].settings
         names = ", ".join(endpoint.name for endpoint in group.endpoints)
         start = "the server" if len(group.endpoints) == 1 else "one of them"
-        error = ServerError(
-            f"{names}: no connection for {patience:g} seconds ({cause});"
-            f" what was collected is on disk: start {start} and run again with --resume"
+        what = f"no connection for {settings.retry.dead_after:g} seconds"
+        if any(endpoint in self._down for endpoint in group.endpoints):
+            what = f"nothing but errors for {settings.timeouts.rollout:g} seconds (--rollout-timeout)"
+        self._gone(
+            ServerError(
+                f"{names}: {what} ({cause}); what was collected is on disk: start {start} and run again with --resume"
+            )
         )
-        self._gone(error)
         return True
+
+    def _is_gone(self, endpoint: Endpoint) -> bool:
+        since = self._down.get(endpoint)
+        if since is not None:
+            return endpoint.away and time.monotonic() - since >= endpoint.settings.timeouts.rollout
+        return endpoint.away and endpoint.watch.failing_for() >= endpoint.settings.retry.dead_after
 
     def _tell(self, endpoint: Endpoint, group: Replicas, cause: str) -> None:
         if endpoint in self._told:
             return
         self._told.add(endpoint)
-        if group.all_away:
+        if group.all_away and endpoint in self._down:
+            patience = endpoint.settings.timeouts.rollout
+            self._observer.note(
+                f"{endpoint.name}: gives errors alone, for its model list too ({cause}); nothing is sent until that is"
+                f" over; after {patience:g} seconds (--rollout-timeout) the run ends"
+            )
+        elif group.all_away:
             patience = endpoint.settings.retry.dead_after
             self._observer.note(f"{endpoint.name}: no connection; without one for {patience:g} seconds the run ends")
         else:

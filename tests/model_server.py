@@ -33,7 +33,8 @@ class ModelServer:
 
     `busy_first` turns the first request of each prompt and seed away with a 429 and that Retry-After. `most_samples` is
     how many choices one request may have, `extra_samples` come unasked; `one_answer` makes all answers to a prompt the
-    same. While `hung` is set no request is answered, the model list included."""
+    same. While `hung` is set no request is answered, the model list included. What `down` names ("chat", "models") is
+    answered with a 503; `listed` counts the questions for the model list."""
 
     latency: tuple[float, float] = (0.0, 0.0)
     fault_every: int = 0
@@ -47,6 +48,8 @@ class ModelServer:
     most_samples: int = 1
     extra_samples: int = 0
     one_answer: bool = False
+    down: tuple[str, ...] = ()
+    listed: int = 0
     url: str = ""
     in_flight: int = 0
     high_water: int = 0
@@ -77,6 +80,9 @@ class ModelServer:
         if self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
             return _json({"error": {"message": "Incorrect API key provided"}}, 401)
         await self._awake.wait()
+        self.listed += 1
+        if "models" in self.down:
+            return Response(b"upstream is away", 503)
         return _json({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
 
     async def chat(self, request: Request) -> Response:
@@ -109,6 +115,8 @@ class ModelServer:
     def _answer(self, body: dict[str, Any], prompt: str, number: int) -> Response:
         if self.always_fail and self.always_fail in prompt:
             return _json({"error": {"message": "this prompt always fails"}}, 400)
+        if "chat" in self.down:
+            return Response(b"upstream is away", 503)
         if self.fault_every and number % self.fault_every == 0:
             return _fault(self.fault_kinds[number // self.fault_every % len(self.fault_kinds)])
         if self.busy_first is not None and self.seen[prompt, body.get("seed")] == 1:

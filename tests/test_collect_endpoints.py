@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from starlette.responses import Response
 
 from collector.collecting import collect
 from collector.errors import ServerError
@@ -238,3 +239,73 @@ async def test_endpoints_that_all_give_errors_are_all_asked(tmp_path: Path) -> N
             group.start_soon(repair)
             result = await collect(asked)
     assert (len(assert_sealed(result, 4)), result.failed) == (80, 0)
+
+
+@dataclass
+class Leaving(ModelServer):
+    """A server that goes down with its 60th request; `leaves` is what goes."""
+
+    leaves: tuple[str, ...] = ("chat", "models")
+
+    def _answer(self, body: dict[str, Any], prompt: str, number: int) -> Response:
+        if number == 60:
+            self.down = self.leaves
+        return super()._answer(body, prompt, number)
+
+
+IMPATIENT = RetryPolicy(max_attempts=3, backoff_base=0.01, backoff_cap=0.02, dead_after=0.2)
+
+
+async def test_an_outage_of_the_only_server_costs_no_attempts(tmp_path: Path) -> None:
+    """All it says is 503, to the question for its models too, for longer than all attempts and --dead-after would last:
+    nothing is sent meanwhile, and then every rollout is made. Both ends are told."""
+    prompts(tmp_path / "in.jsonl", 50)
+    server, watching = Leaving(), Notes()
+    sent: list[int] = []
+
+    async def repair() -> None:
+        await until(lambda: bool(server.down))
+        asked = server.listed
+        await until(lambda: server.listed >= asked + 3)
+        sent.append(server.requests)
+        await until(lambda: server.listed >= asked + 5)
+        sent.append(server.requests)
+        server.down = ()
+
+    with server.serving():
+        async with anyio.create_task_group() as group:
+            group.start_soon(repair)
+            given = settings(tmp_path, server, retry=IMPATIENT, num_samples_in_parallel=16)
+            result = await collect(given, observer=watching)
+    assert (result.rollouts, result.failed) == (200, 0)
+    assert sent[0] == sent[1]
+    assert [note for note in watching.notes if server.url in note] == [
+        f"{server.url}: gives errors alone, for its model list too (HTTP 503: upstream is away); nothing is sent until"
+        " that is over; after 3600 seconds (--rollout-timeout) the run ends",
+        f"{server.url}: answers again",
+    ]
+
+
+async def test_an_outage_that_does_not_end_ends_the_run(tmp_path: Path) -> None:
+    """After the time of a rollout's attempts: one line, and what was collected is on disk."""
+    prompts(tmp_path / "in.jsonl", 50)
+    server = Leaving()
+    with server.serving():
+        given = settings(tmp_path, server, retry=IMPATIENT, timeouts=Timeouts(rollout=0.5))
+        with pytest.raises(ServerError, match=r"nothing but errors for 0.5 seconds \(--rollout-timeout\) .*--resume"):
+            await collect(given)
+        assert len(rows_of(given.output)) == 59
+        server.down = ()
+        again = await collect(replace(given, resume=True))
+    assert again.rollouts == 200
+
+
+async def test_prompts_that_the_server_cannot_bear_cost_their_own_attempts(tmp_path: Path) -> None:
+    """Errors alone, but a model list: the last prompts fail as ever, after their attempts, and nobody waits."""
+    prompts(tmp_path / "in.jsonl", 50)
+    server, watching = Leaving(leaves=("chat",)), Notes()
+    with server.serving():
+        result = await collect(settings(tmp_path, server, retry=IMPATIENT), observer=watching)
+    assert (result.rollouts, result.failures) == (59, {"http_503": 141})
+    assert server.listed >= 2
+    assert watching.notes == []

@@ -11,7 +11,7 @@ from collector.protocols.base import Protocol
 from collector.protocols.server_text import one_line
 from collector.settings import CollectSettings
 
-__all__ = ["UnreachableError", "check_endpoint"]
+__all__ = ["NotReadyError", "UnreachableError", "check_endpoint"]
 
 _SHOWN = 20
 """Model names in one message."""
@@ -21,6 +21,10 @@ class UnreachableError(ServerError):
     """The endpoint is not there, or not ready yet: it may be so later."""
 
 
+class NotReadyError(UnreachableError):
+    """The endpoint answers, and with an error of its own (5xx)."""
+
+
 async def check_endpoint(
     client: ModelClient, settings: CollectSettings, protocol: Protocol, *, within: float = 30.0
 ) -> str | None:
@@ -28,8 +32,8 @@ async def check_endpoint(
 
     A server without a model list is taken at its word when a model was named. An agent has none: any HTTP answer shows
     that it is there, and the settings' model (or None) comes back. Raises ServerError with one line that says what is
-    wrong and which flag mends it: UnreachableError when the endpoint gave no answer `within` seconds, or one that says
-    that it is not ready.
+    wrong and which flag mends it: UnreachableError when the endpoint gave no answer `within` seconds, NotReadyError,
+    one of these, when it gave one that says that it is not ready.
     """
     if protocol.name == "agent":
         await _reach(client, "/", within)
@@ -70,7 +74,7 @@ def _explain_refusal(error: RequestError, settings: CollectSettings) -> None:
     if 300 <= status < 400:
         raise ServerError(f"{error}: give the final address as --base-url")
     if status >= 500 and status != 501:
-        raise UnreachableError(f"{error}; the server is up but not ready: try again, or see its log")
+        raise NotReadyError(f"{error}; the server is up but not ready: try again, or see its log")
 
 
 def _key_advice(settings: CollectSettings) -> str:
