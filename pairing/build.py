@@ -12,11 +12,12 @@ from pairing.formats import Format
 from pairing.guards import Guards
 from pairing.outcomes import Outcome, Policy, Sink, pair_group
 from pairing.output.companions import Companions
-from pairing.output.split import SplitWriter
+from pairing.output.split import SplitWriter, live_path, split_paths
 from pairing.output.writer import PairWriter
 from pairing.reading.files import input_files
 from pairing.reading.groups import Group, NotInOrder, groups_by_index, split_task
 from pairing.reading.plain_rows import Run, Trust, runs_in_order
+from pairing.reading.positional import groups_by_position
 from pairing.reports.funnel import REASONS, PairReport, Tally
 from pairing.settings import MEBIBYTE, PairSettings
 from pairing.strategies import BestWorst, Strategy
@@ -58,13 +59,19 @@ def build_pairs(
 
 def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettings, overwrite: bool) -> PairReport:
     """The same for settings that are checked already."""
-    files = input_files(inputs, include_incomplete=settings.include_incomplete)
     policy = settings.policy()
     companions = Companions(output, policy.target, settings.card)
+    files = input_files(
+        inputs,
+        include_incomplete=settings.include_incomplete and settings.group_size is None,
+        leave=(*outputs_of(output), *companions.paths),
+    )
     with pair_writer(output, policy.target, settings, overwrite=overwrite, inputs=files) as writer:
         passes, tally = 1, Tally()
         try:
-            if can_share(files, settings.workers):
+            if settings.group_size is not None:
+                pair_all(groups_by_position(files, settings.group_size, tally.read), policy, tally, writer)
+            elif can_share(files, settings.workers):
                 pair_in_workers(files[0], policy, tally, writer, settings.workers, pair_runs)
             else:
                 trust = Trust(lost=not FastLane.takes(policy))
@@ -82,6 +89,12 @@ def published(report: PairReport, writer: PairWriter | SplitWriter, companions: 
     writer.commit()
     report = replace(report, adapted=dict(writer.adapted), outputs=writer.outputs, rows=writer.rows)
     return replace(report, beside=tuple(companions.write(report, writer.columns)))
+
+
+def outputs_of(output: Path) -> tuple[Path, ...]:
+    """Every file that a name of the output stands for: itself, its splits, and the live files of each."""
+    named = (output, *split_paths(output))
+    return (*named, *map(live_path, named))
 
 
 def pair_writer(

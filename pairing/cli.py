@@ -149,6 +149,12 @@ def _add_pair(commands: argparse._SubParsersAction[Parser]) -> None:
         action="store_true",
         help="pair while the run that writes --input goes on: pairs.live.jsonl grows, --output comes at the end",
     )
+    pair.add_argument(
+        "--group-size",
+        type=int,
+        metavar="N",
+        help="group each N rows that stand together: for files whose rows carry no index and no id",
+    )
     add_pair_options(pair)
     pair.set_defaults(handler=_pair, parser=pair)
 

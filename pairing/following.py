@@ -40,6 +40,8 @@ def follow_run(args: argparse.Namespace, settings: PairSettings) -> PairReport:
     has said what stands where."""
     if len(args.input) != 1:
         raise UsageError("--follow: give one --input: the rollouts file that the run writes")
+    if settings.group_size is not None:
+        raise UsageError("--group-size and --follow: a run's rows carry their indices: give one")
     try:
         return follow(args.input[0], args.output, settings, rule=whole_by, say=_say, overwrite=args.overwrite)
     except KeyboardInterrupt:

@@ -20,6 +20,7 @@ __all__ = ["MEBIBYTE", "PairSettings"]
 
 MEBIBYTE = 2**20
 _LEAST_INDEX = 8
+_LEAST_GROUP = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class PairSettings:
     """Write a dataset card, README.md, beside the output."""
     include_incomplete: bool = True
     """Read the file of incomplete groups beside each input too."""
+    group_size: int | None = None
+    """Group so many rows that stand together, for files without any identity; None groups by identity."""
     workers: int = 1
     """Processes that pair; more than one for a single file in task order. The result is the same."""
     index_memory: int = 256
@@ -52,6 +55,8 @@ class PairSettings:
     def __post_init__(self) -> None:
         if not math.isfinite(self.min_gap) or self.min_gap < 0:
             raise UsageError(f"--min-gap {self.min_gap}: give a number, 0 or more")
+        if self.group_size is not None and self.group_size < _LEAST_GROUP:
+            raise UsageError(f"--group-size {self.group_size}: a pair needs two rollouts of a prompt: give 2 or more")
         if self.workers < 1:
             raise UsageError(f"--workers {self.workers}: give 1 or more")
         if self.index_memory < _LEAST_INDEX:

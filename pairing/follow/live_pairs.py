@@ -9,9 +9,8 @@ from typing import NamedTuple
 from zlib import crc32
 
 from pairing.follow.live_file import LiveFile
-from pairing.output.split import in_validation, split_paths
+from pairing.output.split import in_validation, live_path, split_paths
 from pairing.output.writer import EncodedRow
-from pairing.reading.compression import plain_name
 from pairing.settings import PairSettings
 
 __all__ = ["LivePairs", "LiveRow", "live_paths"]
@@ -26,9 +25,9 @@ class LiveRow(NamedTuple):
 
 
 def live_paths(output: Path, settings: PairSettings) -> tuple[Path, ...]:
-    """pairs.jsonl -> pairs.live.jsonl; with a validation split one for each side. Always JSON lines."""
+    """pairs.jsonl -> pairs.live.jsonl; with a validation split one for each side."""
     outputs = split_paths(output) if settings.validation else (output,)
-    return tuple(path.with_name(f"{plain_name(path).stem}.live.jsonl") for path in outputs)
+    return tuple(map(live_path, outputs))
 
 
 class LivePairs:

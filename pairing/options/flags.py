@@ -159,9 +159,8 @@ def pair_settings(args: argparse.Namespace, strategy: str | None = None) -> Pair
     from pairing.formats.policy import UnfitPolicy
     from pairing.settings import PairSettings
 
-    written = {
-        name: getattr(args, name) for name in ("validation", "card", "workers", "index_memory") if hasattr(args, name)
-    }
+    own = ("validation", "card", "workers", "index_memory", "group_size")
+    written = {name: getattr(args, name) for name in own if hasattr(args, name)}
     return PairSettings(
         strategy=strategy or args.strategy,
         min_gap=args.min_gap,

@@ -41,6 +41,11 @@ class Companions:
         if self.card and card.exists() and MARK not in _text(card):
             raise OutputError(f"{card} is not a card of ours: move it away, or leave --card out")
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What it may write."""
+        return (self._beside(_INFO), self._beside(_CARD))
+
     def write(self, report: PairReport, columns: frozenset[str]) -> list[Path]:
         """The files written, for the pairs of `report`, which stand in their places already."""
         written = []

@@ -17,7 +17,7 @@ from pairing.formats import Format
 from pairing.output.writer import EncodedRow, PairWriter
 from pairing.reading.compression import plain_name
 
-__all__ = ["SplitWriter", "in_validation", "split_paths"]
+__all__ = ["SplitWriter", "in_validation", "live_path", "split_paths"]
 
 
 def in_validation(prompt_id: str, share: float, seed: int = 0) -> bool:
@@ -32,6 +32,11 @@ def split_paths(output: Path) -> tuple[Path, Path]:
     ending = plain.suffix + output.name.removeprefix(plain.name)
     train, validation = (output.with_name(f"{plain.stem}.{name}{ending}") for name in ("train", "validation"))
     return train, validation
+
+
+def live_path(output: Path) -> Path:
+    """pairs.jsonl -> pairs.live.jsonl: the pairs of a run that goes on (see `follow`), as JSON lines always."""
+    return output.with_name(f"{plain_name(output).stem}.live.jsonl")
 
 
 class SplitWriter:

@@ -61,6 +61,7 @@ def compress(source: BinaryIO, target: Path, kind: str) -> None:
                 shutil.copyfileobj(source, packed, _COPIED)
         else:
             with _zstd().open(file, "wb") as packed:
+                packed.write(b"")  # without any write there would be no frame, and no reader takes such a file
                 shutil.copyfileobj(source, packed, _COPIED)
 
 

@@ -6,7 +6,7 @@ Which rollouts belong together, and in what order groups come, is the business o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from collector.errors import InputError, UsageError
 from pairing.reading.compression import SUFFIXES, opened, plain_name
 from pairing.reading.identity import PromptIds
+from pairing.reading.inputs import expanded
 from pairing.reading.lines import Block, blocks_of_lines, trimmed
 from pairing.reading.rollouts import SHORT, BrokenLine, Rollout, Row, decode_row, failed, has_answer, read_reward
 
@@ -61,16 +62,18 @@ class ReadTally:
         self.numbered += later.numbered
 
 
-def input_files(inputs: Sequence[Path | str], *, include_incomplete: bool = True) -> list[Path]:
+def input_files(
+    inputs: Sequence[Path | str], *, include_incomplete: bool = True, leave: Collection[Path] = ()
+) -> list[Path]:
     """The files to read, each once. The file of incomplete groups beside an input goes in front of it: where both
-    hold the same rollout the sealed file's is the later one, and wins.
+    hold the same rollout the sealed file's is the later one, and wins. A pattern means none of `leave`.
 
     Raises UsageError without inputs, InputError for a path that is no readable file.
     """
     if not inputs:
         raise UsageError("--input: give at least one rollouts file")
     files: dict[Path, Path] = {}
-    for given in map(Path, inputs):
+    for given in expanded(inputs, leave):
         if not given.is_file():
             raise InputError(f"{given}: {_no_file(given)} (--input)")
         if include_incomplete and (beside := _beside(given)) is not None:

@@ -1,4 +1,4 @@
-"""Real commands: a run followed by another process that is killed again and again, full disks, signals, `pairmill run`."""
+"""Real commands: a run whose follower is killed again and again, full disks, signals, `pairmill run`."""
 
 from __future__ import annotations
 
