@@ -59,7 +59,7 @@ class FixedLimiter:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self.release()  # the slot was handed over already
-            else:
+            elif waiter in self._waiters:  # one that was cancelled with it may have passed it over already
                 self._waiters.remove(waiter)
             raise
 

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from collector.limiter import FixedLimiter, Limiter
+from collector.limiter import AdaptiveLimiter, FixedLimiter, Limiter
 
 
 async def test_exactly_the_limit_is_in_flight() -> None:
@@ -73,3 +73,44 @@ async def test_a_failure_inside_gives_the_slot_back() -> None:
     with pytest.raises(ValueError, match="released too many times"):
         limiter.release()
     assert limiter.in_flight == 0
+
+
+async def test_a_limit_that_grows_lets_in_those_who_wait_at_once() -> None:
+    """In the order of asking, and as many as there is room for; all of them may be cancelled together, waiters too."""
+    limiter = AdaptiveLimiter(1)
+    order: list[int] = []
+
+    async def work(number: int) -> None:
+        async with limiter.slot():
+            order.append(number)
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        for number in range(6):
+            group.start_soon(work, number)
+        await anyio.wait_all_tasks_blocked()
+        assert order == [0]
+        limiter.resize(4)
+        await anyio.wait_all_tasks_blocked()
+        assert (order, limiter.in_flight) == ([0, 1, 2, 3], 4)
+        group.cancel_scope.cancel()
+    assert limiter.in_flight == 0
+
+
+async def test_a_limit_that_shrinks_takes_no_slot_away() -> None:
+    """Those that are out stay out; the next comes when fewer than the new limit are. One below 1 is none."""
+    limiter = AdaptiveLimiter(3)
+    for _ in range(3):
+        await limiter.acquire()
+    limiter.resize(1)
+    assert (limiter.in_flight, limiter.limit) == (3, 1)
+    late = asyncio.ensure_future(limiter.acquire())
+    for left in (2, 1):
+        limiter.release()
+        await asyncio.sleep(0)
+        assert (late.done(), limiter.in_flight) == (False, left)
+    limiter.release()
+    await late
+    assert limiter.in_flight == 1
+    with pytest.raises(ValueError, match="a limit of 0"):
+        limiter.resize(0)
