@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pairing.output.split import SplitWriter, live_path, split_paths
 from pairing.output.writer import PairWriter
 from pairing.reading.files import input_files
 from pairing.reading.groups import Group, NotInOrder, groups_by_index, split_task
+from pairing.reading.heads import HeadsMislead, runs_by_heads
 from pairing.reading.plain_rows import Run, Trust, runs_in_order
 from pairing.reading.positional import groups_by_position
 from pairing.reports.funnel import REASONS, PairReport, Tally
@@ -77,9 +79,7 @@ def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettin
                 trust = Trust(lost=not FastLane.takes(policy))
                 pair_runs(runs_in_order(files, tally.read, trust), trust, policy, tally, writer)
         except NotInOrder:
-            writer.restart()
-            passes, tally = 2, Tally()
-            pair_all(groups_by_index(files, tally.read, settings.index_memory * MEBIBYTE), policy, tally, writer)
+            passes, tally = 2, _pair_in_no_order(files, policy, settings.index_memory * MEBIBYTE, writer)
         report = tally.report(output=output, policy=policy, passes=passes)
         return published(report, writer, companions) if report.written else report
 
@@ -104,6 +104,20 @@ def pair_writer(
     if not settings.validation:
         return PairWriter(output, target, overwrite=overwrite, inputs=inputs)
     return SplitWriter(output, target, settings.validation, seed=settings.seed, overwrite=overwrite, inputs=inputs)
+
+
+def _pair_in_no_order(files: Sequence[Path], policy: Policy, memory: int, writer: PairWriter | SplitWriter) -> Tally:
+    """The same in two passes, for files in any order; what was written is forgotten."""
+    if FastLane.takes(policy):
+        writer.restart()
+        tally = Tally()
+        with suppress(HeadsMislead):
+            pair_runs(runs_by_heads(files, tally.read, memory), Trust(), policy, tally, writer)
+            return tally
+    writer.restart()
+    tally = Tally()
+    pair_all(groups_by_index(files, tally.read, memory), policy, tally, writer)
+    return tally
 
 
 def pair_runs(runs: Iterable[Run], trust: Trust, policy: Policy, tally: Tally, writer: Sink) -> None:

@@ -76,18 +76,19 @@ class FastLane:
 
 
 def _usable(rows: Sequence[PlainRow]) -> bool:
-    """True for two rows or more of one prompt, numbered from 0, none without a prompt or with an empty answer."""
+    """True for two rows or more of one prompt, by ascending rollout index, none without prompt or with empty answer."""
     if len(rows) < 2:
         return False
-    prompt_id = rows[0].prompt_id
-    for number, row in enumerate(rows):
+    prompt_id, last = rows[0].prompt_id, -1
+    for row in rows:
         if (
-            row.rollout_index != number
+            row.rollout_index <= last
             or row.prompt_id != prompt_id
             or len(row.params.input) < SHORT
             or PLAINLY_SPEAKS(row.output) is None
         ):
             return False
+        last = row.rollout_index
     return True
 
 

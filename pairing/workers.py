@@ -10,13 +10,10 @@ import signal
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, fields
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from collector.errors import PairmillError
 from collector.records.spread import Spread
@@ -28,6 +25,9 @@ from pairing.reading.groups import NotInOrder
 from pairing.reading.plain_rows import Run, Trust
 from pairing.reading.spans import SPAN, read_span, span_starts
 from pairing.reports.funnel import Tally
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["can_share", "merge", "pair_in_workers"]
 
@@ -63,6 +63,8 @@ def can_share(files: Sequence[Path], workers: int) -> bool:
 def pair_in_workers(path: Path, policy: Policy, tally: Tally, writer: Sink, workers: int, pair_runs: Pairing) -> None:
     """Pair `path` in `workers` processes. Raises NotInOrder where one process would, and PairmillError when a process
     was killed."""
+    from concurrent.futures.process import BrokenProcessPool
+
     last = -1
     try:
         for part in _in_order(path, policy, workers, pair_runs):
@@ -89,6 +91,9 @@ def merge(whole: Tally, part: Tally) -> None:
 
 
 def _in_order(path: Path, policy: Policy, workers: int, pair_runs: Pairing) -> Iterator[_Part]:
+    from concurrent.futures import ProcessPoolExecutor  # a single process need not wait for what several take
+    from multiprocessing import get_context
+
     pool = ProcessPoolExecutor(
         workers,
         mp_context=get_context("fork" if sys.platform == "linux" else "spawn"),

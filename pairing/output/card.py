@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import version
 from typing import Any
-
-import yaml
 
 from pairing.formats import Format
 from pairing.formats.shapes import arrow_name
@@ -21,6 +18,8 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 def dataset_card(report: PairReport, target: Format, columns: frozenset[str]) -> str:
     """The card's whole text. It holds counts and names alone, no text of a model."""
+    import yaml  # few runs write a card: the others need not wait for it
+
     front = yaml.safe_dump(_front(report, target, columns), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n{MARK}\n" + "\n".join(_body(report, target)) + "\n"
 
@@ -69,6 +68,8 @@ def _feature(name: str, kind: Any) -> dict[str, Any]:
 
 
 def _body(report: PairReport, target: Format) -> Iterator[str]:
+    from importlib.metadata import version  # slow to load, likewise
+
     yield "\n# Preference pairs\n"
     yield f"Made by pairmill {version('pairmill')}, format `{target.name}`, strategy `{report.strategy}`.\n"
     yield "| file | split | rows |\n|---|---|---|"

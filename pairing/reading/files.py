@@ -145,41 +145,46 @@ class LineReader:
 
     def rollout(self, line: bytes) -> Rollout | None:
         """The rollout of the next line; None for a line that gives none, which is counted."""
+        at, first = self._offset, self._offset == self._number == 0
         self._number += 1
-        self._tally.numbered += 1
         self._offset += len(line)
-        return self._made(line, self._number, self._offset - len(line))
+        self._tally.numbered += 1
+        start, content = _content(line, first)
+        if not content:
+            return None
+        self._tally.lines += 1
+        return self._made(content, self._number, at + start)
 
     def rollouts(self, lines: Sequence[bytes]) -> list[Rollout]:
         """Those of the next lines."""
         return [rollout for line in lines if (rollout := self.rollout(line)) is not None]
 
+    def skip(self, lines: int, size: int) -> None:
+        """Passes the next lines, of `size` bytes, none of them blank."""
+        self._number += lines
+        self._offset += size
+        self._tally.numbered += lines
+        self._tally.lines += lines
+
     def later(self, lines: Sequence[bytes]) -> Callable[[], list[Rollout]]:
-        """Passes the next lines; what is returned makes their rollouts, and counts their lines, when it is called."""
-        number, offset = self._number, self._offset
-        self._number += len(lines)
-        self._tally.numbered += len(lines)
-        self._offset += sum(map(len, lines))
-        return partial(self._again, lines, number, offset)
+        """Passes the next lines, none of them blank; what is returned makes their rollouts when it is called."""
+        later = partial(self._again, lines, self._number, self._offset)
+        self.skip(len(lines), sum(map(len, lines)))
+        return later
 
     def _again(self, lines: Sequence[bytes], number: int, offset: int) -> list[Rollout]:
         found = []
         for line in lines:
             number += 1
-            if (rollout := self._made(line, number, offset)) is not None:
+            start, content = _content(line, first=False)
+            if (rollout := self._made(content, number, offset + start)) is not None:
                 found.append(rollout)
             offset += len(line)
         return found
 
-    def _made(self, line: bytes, number: int, offset: int) -> Rollout | None:
-        whole = line[:-1] if line.endswith(b"\n") else line
-        start, end = trimmed(whole, 0, len(whole), number == 1 and offset == 0)
-        if start == end:
-            return None
-        self._tally.lines += 1
-        content = whole[start:end]
+    def _made(self, content: bytes, number: int, offset: int) -> Rollout | None:
         try:
-            made = make_rollout(decode_row(content, content.isascii()), self._path, offset + start, content, self._ids)
+            made = make_rollout(decode_row(content, content.isascii()), self._path, offset, content, self._ids)
         except BrokenLine as error:
             self._tally.add_broken(self._path, number, error)
             return None
@@ -187,6 +192,15 @@ class LineReader:
             self._tally.drops[made] += 1
             return None
         return made
+
+
+def _content(line: bytes, first: bool) -> tuple[int, bytes]:
+    """Where in it the content of a line begins, and the content."""
+    end = len(line) - line.endswith(b"\n")
+    start = 0
+    if not end or line[0] != _OPENING or line[end - 1] != _CLOSING:
+        start, end = trimmed(line, 0, end, first)
+    return start, line[start:end]
 
 
 def make_rollout(row: Row, path: Path, offset: int, line: bytes | memoryview, ids: PromptIds) -> Rollout | str:

@@ -92,8 +92,8 @@ def groups_by_index(files: Sequence[Path], tally: ReadTally, memory: int = DEFAU
     ids = PromptIds()
     with OffsetIndex(files, memory) as index:
         index.fill(tally, ids)
-        for places, lengths in index.groups():
-            yield from split_task(index.read(places, lengths, ids))
+        for places in index.groups():
+            yield from split_task(index.read(places, ids))
 
 
 def assemble(task_index: int | None, prompt_id: str, members: Iterable[Rollout]) -> Group:

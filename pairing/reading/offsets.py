@@ -9,27 +9,38 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from collector.errors import InputError
 from pairing.reading.compression import is_compressed, opened
 from pairing.reading.files import ReadTally, make_rollout, rollouts_of
 from pairing.reading.identity import PromptIds
-from pairing.reading.lines import blocks_of_lines
+from pairing.reading.lines import blocks_of_lines, lines_of
 from pairing.reading.rollouts import BrokenLine, Rollout, decode_row
 
 if TYPE_CHECKING:
     from pairing.reading.sorted_rows import Rows
 
-__all__ = ["DEFAULT_MEMORY", "OffsetIndex"]
+__all__ = ["DEFAULT_MEMORY", "FILE_BITS", "NO_TASK", "OffsetIndex", "Places"]
 
 DEFAULT_MEMORY = 256 * 2**20
-_NO_TASK = 2**63 - 1
-_OFFSET_BITS = 48
+NO_TASK = 2**63 - 1
+"""In the place of a task index, for rows without one."""
+FILE_BITS = 48
+"""A place is a file's number, shifted by these, and a byte offset in it."""
+
+
+class Places(NamedTuple):
+    """Where the rows of one group stand, in reading order: places, and lengths in bytes."""
+
+    task_index: int | None
+    prompt: int
+    starts: list[int]
+    lengths: list[int]
 
 
 class OffsetIndex:
@@ -69,15 +80,41 @@ class OffsetIndex:
                 for batch in rollouts_of(path, blocks_of_lines(read), tally, ids):
                     self._add(number, batch)
 
-    def groups(self) -> Iterator[tuple[list[int], list[int]]]:
-        """For each group the places and lengths of its rows, in reading order."""
+    def sources(self) -> Iterator[tuple[int, Path, Iterable[bytes]]]:
+        """For a first pass of another kind: number, path and lines of each file. What is found is to be `add`ed."""
+        for number, path in enumerate(self._files):
+            with opened(path) as file:
+                read = self._unpacking(file.read) if is_compressed(path) else self._held(path)
+                yield number, path, lines_of(read)
+
+    def add(self, tasks: list[int], prompts: list[int], places: list[int], lengths: list[int]) -> None:
+        """Note rows, one of each list, in reading order."""
+        import numpy as np
+
+        from pairing.reading.sorted_rows import ROW
+
+        rows = np.empty(len(tasks), ROW)
+        rows["task"], rows["prompt"], rows["place"], rows["length"] = tasks, prompts, places, lengths
+        self._rows.add(rows)
+
+    def groups(self) -> Iterator[Places]:
+        """The places of each group."""
         self._check_unchanged()
         yield from _groups(self._by_task())
-        yield from _groups(self._later.blocks())
+        for places in _groups(self._later.blocks()):
+            yield places._replace(task_index=None)
 
-    def read(self, places: list[int], lengths: list[int], ids: PromptIds) -> list[Rollout]:
-        """The rollouts that stand there, read again from their files."""
-        return [self._read(place, length, ids) for place, length in zip(places, lengths, strict=True)]
+    def lines(self, places: Places) -> list[bytes]:
+        """The lines that stand there, read again from their files."""
+        opened, mask = self._open, (1 << FILE_BITS) - 1
+        return [
+            os.pread(opened[start >> FILE_BITS], length, start & mask)
+            for start, length in zip(places.starts, places.lengths, strict=True)
+        ]
+
+    def read(self, places: Places, ids: PromptIds) -> list[Rollout]:
+        """The rollouts that stand there, likewise. Raises InputError when one is no more what it was."""
+        return [self._read(start, length, ids) for start, length in zip(places.starts, places.lengths, strict=True)]
 
     def _held(self, path: Path) -> Callable[[int], bytes]:
         """Reads `path`, and keeps it open for the second pass."""
@@ -102,17 +139,13 @@ class OffsetIndex:
         return read_and_keep
 
     def _add(self, file: int, batch: list[Rollout]) -> None:
-        import numpy as np
-
-        from pairing.reading.sorted_rows import ROW
-
-        rows = np.empty(len(batch), ROW)
         tasks = [rollout.row.task_index for rollout in batch]
-        rows["task"] = [_NO_TASK if task is None else task for task in tasks]
-        rows["prompt"] = [int(rollout.prompt_id, 16) for rollout in batch]
-        rows["place"] = [file << _OFFSET_BITS | rollout.offset for rollout in batch]
-        rows["length"] = [len(rollout.line) for rollout in batch]
-        self._rows.add(rows)
+        self.add(
+            [NO_TASK if task is None else task for task in tasks],
+            [int(rollout.prompt_id, 16) for rollout in batch],
+            [file << FILE_BITS | rollout.offset for rollout in batch],
+            [len(rollout.line) for rollout in batch],
+        )
 
     def _by_task(self) -> Iterator[Rows]:
         """The rows that have a task index. Those without are set aside, by the place of their group's first row."""
@@ -120,7 +153,7 @@ class OffsetIndex:
 
         carried, first = -1, 0
         for block in self._rows.blocks():
-            none = block["task"] == _NO_TASK
+            none = block["task"] == NO_TASK
             yield block[~none]
             rows = block[none].copy()
             for start, end, prompt in _runs(rows["prompt"]):
@@ -130,7 +163,7 @@ class OffsetIndex:
             self._later.add(rows)
 
     def _read(self, place: int, length: int, ids: PromptIds) -> Rollout:
-        file, offset = place >> _OFFSET_BITS, place & (1 << _OFFSET_BITS) - 1
+        file, offset = place >> FILE_BITS, place & (1 << FILE_BITS) - 1
         path = self._files[file]
         line = os.pread(self._open[file], length, offset)
         try:
@@ -150,25 +183,25 @@ class OffsetIndex:
                 raise InputError(f"{path}: was replaced while it was read: run again")
 
 
-def _groups(blocks: Iterator[Rows]) -> Iterator[tuple[list[int], list[int]]]:
-    """Places and lengths of each group; one that goes on in the next block is put together."""
+def _groups(blocks: Iterator[Rows]) -> Iterator[Places]:
+    """The places of each group; one that goes on in the next block is put together."""
     key: tuple[int, int] | None = None
     rows: list[tuple[int, int]] = []
     for block in blocks:
         parts = (block[name].tolist() for name in ("task", "prompt", "place", "length"))
         for task, prompt, place, length in zip(*parts, strict=True):
             if (task, prompt) != key:
-                if rows:
-                    yield _unzipped(rows)
+                if key is not None:
+                    yield _unzipped(key, rows)
                 key, rows = (task, prompt), []
             rows.append((place, length))
-    if rows:
-        yield _unzipped(rows)
+    if key is not None:
+        yield _unzipped(key, rows)
 
 
-def _unzipped(rows: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+def _unzipped(key: tuple[int, int], rows: list[tuple[int, int]]) -> Places:
     rows.sort()  # a group over two blocks may have come in two orders
-    return [place for place, _ in rows], [length for _, length in rows]
+    return Places(*key, [place for place, _ in rows], [length for _, length in rows])
 
 
 def _runs(values: object) -> Iterator[tuple[int, int, int]]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal, cast
 
 import msgspec
 from msgspec import Raw
@@ -23,12 +23,11 @@ from pairing.reading.compression import opened
 from pairing.reading.files import LineReader, ReadTally
 from pairing.reading.groups import NotInOrder
 from pairing.reading.identity import PromptIds, is_ours
+from pairing.reading.lines import LINES
 from pairing.reading.rollouts import SHORT, Index, Rollout
 
 __all__ = ["PlainRow", "Run", "Trust", "begins", "plain_row", "plain_runs", "runs_in_order"]
 
-_BUFFER = 1 << 18
-"""Bytes per read. Lines are copied out of it one by one: each is still in the processor's cache when it is decoded."""
 _PATIENCE = 64
 
 
@@ -118,15 +117,9 @@ def runs_in_order(files: Sequence[Path], tally: ReadTally, trust: Trust) -> Iter
     return streams[0] if len(streams) == 1 else _merged(heapq.merge(*streams, key=_task_of))
 
 
-def plain_runs(file: BinaryIO, reader: LineReader, trust: Trust) -> Iterator[Run]:
-    """The runs of what is left of `file`, which is closed at its end; `reader` takes what is not plain. Raises
-    NotInOrder at the first task index that is missing or lower than the one before."""
-    with io.BufferedReader(cast(io.RawIOBase, file), _BUFFER) as lines:
-        yield from _runs(lines, reader, trust)
-
-
-def _runs(file: Iterable[bytes], reader: LineReader, trust: Trust) -> Iterator[Run]:
-    """Kept flat: the loop costs for every row."""
+def plain_runs(file: Iterable[bytes], reader: LineReader, trust: Trust) -> Iterator[Run]:
+    """The runs of these lines; `reader` takes what is not plain. Raises NotInOrder at the first task index that is
+    missing or lower than the one before. Kept flat: the loop costs for every row."""
     rows: list[PlainRow] = []
     lines: list[bytes] = []
     others: list[Rollout] = []  # the run at hand, in place of rows and lines, once a row of it is not plain
@@ -171,8 +164,8 @@ def _next_task(task: int, now: int | None) -> int:
 
 
 def _runs_of(path: Path, reader: LineReader, trust: Trust) -> Iterator[Run]:
-    with opened(path) as file:
-        yield from plain_runs(file, reader, trust)
+    with opened(path) as file, io.BufferedReader(cast(io.RawIOBase, file), LINES) as lines:
+        yield from plain_runs(lines, reader, trust)
 
 
 def _merged(runs: Iterable[Run]) -> Iterator[Run]:

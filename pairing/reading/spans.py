@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 from collector.errors import InputError
 from pairing.reading.files import LineReader, ReadTally
 from pairing.reading.identity import PromptIds
-from pairing.reading.lines import BLOCK, blocks_of_lines
+from pairing.reading.lines import BLOCK, blocks_of_lines, lines_of
 from pairing.reading.plain_rows import Run, Trust, plain_runs
 from pairing.reading.rollouts import BrokenLine, decode_row
 
@@ -35,24 +34,17 @@ def read_span(path: Path, begin: int, span: int, tally: ReadTally, trust: Trust)
             start, stop = _border(file, begin), _border(file, begin + span)
             file.seek(start)
             reader = LineReader(path, tally, PromptIds(), start)
-            yield from plain_runs(cast(BinaryIO, _Part(file, stop - start)), reader, trust)
+            left = stop - start
+
+            def read(size: int) -> bytes:
+                nonlocal left
+                data = file.read(min(size, left))
+                left -= len(data)
+                return data
+
+            yield from plain_runs(lines_of(read), reader, trust)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
-
-
-class _Part(io.RawIOBase):
-    """The next bytes of a file, as many as are `left`."""
-
-    def __init__(self, file: io.FileIO, left: int) -> None:
-        self._file, self._left = file, left
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count = self._file.readinto(buffer[: self._left]) or 0
-        self._left -= count
-        return count
 
 
 def _border(file: BinaryIO, at: int) -> int:

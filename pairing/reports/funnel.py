@@ -280,9 +280,8 @@ class Tally:
         return outcome.reason is None and (self.sample is None or outcome.gap > self.sample.gap)
 
     def add_plain(self, rows: Sequence[PlainRow], outcome: PlainOutcome) -> None:
-        """Count what became of one group of plain rows, its lines too."""
+        """Count what became of one group of plain rows."""
         count = len(rows)
-        self.read.lines += count
         self.groups += 1
         self.members += count
         self.usable += count
