@@ -19,7 +19,7 @@ import anyio
 import httpx
 from anyio.abc import TaskGroup
 
-from collector.adaptive.log import limits_path
+from collector.adaptive.log import forget_limits, limits_path
 from collector.adaptive.steering import LimitRange, Steering
 from collector.attempts import Attempts
 from collector.endpoints import Endpoints, open_endpoints
@@ -181,7 +181,9 @@ class _Run:
         if settings.parallel_min is not None:
             self.steering = Steering(settings, endpoints, observer, self._more_may_be_sent)
             self.limiter, self.load = self.steering.limiter, self.steering.load
-        elif observer.wants_load:
+        elif not settings.resume:
+            forget_limits(settings.output)
+        if self.load is None and observer.wants_load:
             self.load = LoadWatch({each.name: each.client for each in endpoints.all})
         self._remaining = 0
         self._started = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import sys
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +61,14 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run on a server. `running` and `waiting` are means of what its metrics said; the others were its limits."""
+    """One run on a server. `cpu` is what the embedded server used, in seconds, 0 for another's. `running` and `waiting`
+    are means of what its metrics said; the others were its limits."""
 
     level: str
     round: int
     rollouts: int
     seconds: float
+    cpu: float
     running: float
     waiting: float
     lowest: int = 0
@@ -75,6 +79,11 @@ class Measured:
     def rate(self) -> float:
         return self.rollouts / self.seconds
 
+    @property
+    def rate_of_cpu(self) -> float:
+        """Rollouts a second of the server's CPU: on a machine that others use it is the steadier figure."""
+        return self.rollouts / self.cpu if self.cpu else 0.0
+
 
 async def _measured(args: argparse.Namespace) -> list[Measured]:
     """Every level in every round, in an order of its own, after one run that warms the server up."""
@@ -84,16 +93,17 @@ async def _measured(args: argparse.Namespace) -> list[Measured]:
     with tempfile.TemporaryDirectory() as folder:
         async with server as embedded:
             base_url = args.base_url or embedded.base_url  # type: ignore[union-attr]
-            await _one(args, base_url, Path(folder) / "warm", levels[0], 0)
+            pid = 0 if args.base_url else embedded.pid  # type: ignore[union-attr]
+            await _one(args, base_url, Path(folder) / "warm", levels[0], 0, pid)
             for number in range(1, args.rounds + 1):
                 order = random.Random(number).sample(levels, len(levels))
                 for level in order:
-                    runs.append(await _one(args, base_url, Path(folder) / f"{number}-{level}", level, number))
+                    runs.append(await _one(args, base_url, Path(folder) / f"{number}-{level}", level, number, pid))
                     sys.stderr.write(f"round {number}: {level}: {runs[-1].rate:.1f} rollouts/s\n")
     return runs
 
 
-async def _one(args: argparse.Namespace, base_url: str, folder: Path, level: str, number: int) -> Measured:
+async def _one(args: argparse.Namespace, base_url: str, folder: Path, level: str, number: int, pid: int) -> Measured:
     settings = CollectSettings(
         input=args.input or prompt_rows("train"),
         output=folder / "rollouts.jsonl",
@@ -110,12 +120,23 @@ async def _one(args: argparse.Namespace, base_url: str, folder: Path, level: str
     async with ModelClient(settings) as client, anyio.create_task_group() as group:
         watch = LoadWatch({"server": client}, interval=_POLL, seen=lambda _, load: loads.append(load))
         group.start_soon(watch.watch)
+        before = _cpu(pid)
         result = await collect(settings)
+        cpu = _cpu(pid) - before
         group.cancel_scope.cancel()
-    return _measured_of(level, number, result, loads)
+    return _measured_of(level, number, result, cpu, loads)
 
 
-def _measured_of(level: str, number: int, result: CollectResult, loads: Sequence[ServerLoad]) -> Measured:
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process of this machine has used; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _measured_of(level: str, number: int, result: CollectResult, cpu: float, loads: Sequence[ServerLoad]) -> Measured:
     limits = result.limits
     given = {} if limits is None else {"lowest": limits.lowest, "highest": limits.highest, "last": limits.last}
     return Measured(
@@ -123,6 +144,7 @@ def _measured_of(level: str, number: int, result: CollectResult, loads: Sequence
         round=number,
         rollouts=result.rollouts,
         seconds=round(result.seconds, 3),
+        cpu=round(cpu, 2),
         running=round(statistics.fmean(load.running for load in loads), 1) if loads else 0.0,
         waiting=round(statistics.fmean(load.waiting for load in loads), 1) if loads else 0.0,
         **given,
@@ -142,7 +164,12 @@ def _summary(runs: Sequence[Measured]) -> dict[str, Any]:
         "auto_rate": round(rates[_AUTO], 2),
         "auto_share": round(rates[_AUTO] / rates[best], 3),
         "auto_share_by_round": [round(share, 3) for share in rounds],
+        "auto_share_by_cpu": round(_median_of_cpu(runs, _AUTO) / max(map(partial(_median_of_cpu, runs), fixed)), 3),
     }
+
+
+def _median_of_cpu(runs: Sequence[Measured], level: str) -> float:
+    return statistics.median(each.rate_of_cpu for each in runs if each.level == level) or 1.0
 
 
 def _rates(runs: Sequence[Measured], level: str) -> list[float]:
@@ -160,6 +187,7 @@ def _rows(runs: Sequence[Measured], summary: dict[str, Any]) -> Iterator[dict[st
             "in flight": level,
             "rollouts/s": f"{statistics.median(rates):.1f} ({min(rates):.1f}-{max(rates):.1f})",
             "of the best": f"{statistics.median(rates) / summary['best_fixed_rate']:.0%}",
+            "a second of its CPU": f"{statistics.median(each.rate_of_cpu for each in mine):.1f}",
             "running": f"{running:.1f}",
             "waiting": f"{waiting:.1f}",
             "limits": ", ".join(f"{each.lowest}-{each.highest}" for each in mine) if level == _AUTO else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,12 +12,18 @@ import orjson
 from collector.adaptive.changes import LimitChange
 from collector.journal.runfile import now as wall_clock
 
-__all__ = ["LimitLog", "limits_path"]
+__all__ = ["LimitLog", "forget_limits", "limits_path"]
 
 
 def limits_path(output: Path) -> Path:
     """Where the changes of a run with that output stand."""
     return output.with_name(f"{output.stem}_limits.jsonl")
+
+
+def forget_limits(output: Path) -> None:
+    """Removes the log of a run that another, whose limit is fixed, has replaced."""
+    with suppress(OSError):
+        limits_path(output).unlink()
 
 
 class LimitLog:

@@ -227,6 +227,15 @@ async def test_a_fixed_run_goes_on_with_auto_and_back(tmp_path: Path) -> None:
     assert [line["reason"] for line in logged(result)].count("start") == 2
 
 
+async def test_a_fixed_run_over_an_auto_one_leaves_no_log_of_it(tmp_path: Path) -> None:
+    """What --overwrite discards has its limits discarded with it."""
+    result = await collect(settings(tmp_path, 10), transport=httpx.MockTransport(Batch(slots=8)))
+    assert logged(result)
+    given = settings(tmp_path, 10, overwrite=True, parallel_min=None, num_samples_in_parallel=3)
+    await collect(given, transport=httpx.MockTransport(answer_at_once))
+    assert not limits_path(result.paths.rollouts).exists()
+
+
 async def test_a_log_that_cannot_be_written_costs_a_note_and_no_rollout(tmp_path: Path) -> None:
     """Where its name is a folder's: the run goes on."""
     (tmp_path / "rollouts_limits.jsonl").mkdir()
