@@ -35,6 +35,14 @@ class Recommendation:
     low: int
     high: int
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "num_samples_in_parallel": self.level,
+            "share_of_resamples": self.share,
+            "low": self.low,
+            "high": self.high,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
@@ -60,7 +68,7 @@ class Summary:
     def to_json(self) -> dict[str, Any]:
         """For summary.json: numbers of six digits."""
         found = {
-            "recommendation": asdict(self.recommendation) if self.recommendation else None,
+            "recommendation": self.recommendation.to_json() if self.recommendation else None,
             "knees": {
                 "plateau": self.recommendation.level if self.recommendation else None,
                 "segments": asdict(self.segments) if self.segments else None,
