@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collector.cli import collect_in_terminal, endpoint_of, resume_command, show_dry_run
+from collector.cli import collect_in_terminal, endpoint_of, resume_command
 from collector.embedded.tasks import prompt_rows
 from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
 from collector.options import protocol_of, settings_from
@@ -50,8 +50,7 @@ def bench(args: argparse.Namespace) -> int:
     settings = bench_settings(args, collect, args.output_dir, embedded=embedded)
     settings = replace(settings, counting=_counting(pairing))
     if args.dry_run:
-        print_line(f"levels {', '.join(map(str, settings.coarse))}, {settings.passes} times each")
-        return show_dry_run(collect)
+        return _show_dry_run(settings)
     run = _on_embedded if embedded else _on_server
     quiet = args.progress == "off"
     return _finish(collect_in_terminal(lambda: run(settings, lambda path: count_pairs(path, policy), quiet)))
@@ -68,6 +67,22 @@ def _counting(pairing: PairSettings) -> str:
     guards = "" if pairing.guards == Guards() else f", {pairing.guards}"
     kind = "" if pairing.gap_kind == "absolute" else f" ({pairing.gap_kind})"
     return f"{pairing.strategy}, gaps of {pairing.min_gap:g} and more{kind}{guards}"
+
+
+def _show_dry_run(settings: BenchSettings) -> int:
+    """The first request, as a run would show it, and the sweep's own plan; nothing is sent or written."""
+    from collector.dry_run import dry_run
+
+    request, heading, _ = dry_run(settings.collect).partition("the plan:")
+    levels = ", ".join(map(str, settings.coarse)) + ("" if settings.levels else ", and closer around the knee")
+    plan = {
+        "input": settings.collect.input,
+        "output": settings.folder,
+        "levels": levels,
+        "passes": f"{settings.passes}, {settings.level_seconds:g} s at each level in each",
+    }
+    print_line(request + heading + "\n" + "".join(f"\n  {name:<12} {text}" for name, text in plan.items()))
+    return 0
 
 
 def _complete(args: argparse.Namespace) -> bool:

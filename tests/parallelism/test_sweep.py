@@ -182,6 +182,33 @@ def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     assert {record["trial"] for record in requests_in(folder)} == {trial["trial"] for trial in after["trials"]}
 
 
+def test_ctrl_c_tells_how_to_go_on(tmp_path: Path) -> None:
+    """Exit code 130, the trials that were whole on disk, the command that makes the others."""
+    source, folder = prompts(tmp_path / "in.jsonl", 1000), tmp_path / "bench"
+    with server_process() as (_, url):
+        words = [
+            "bench", "--output-dir", str(folder), "--input", str(source), "--base-url", url, "--levels", "1,2,4",
+            "--passes", "9", "--level-seconds", "0.2", "--verifier", "python:tests.model_server:score",
+        ]  # fmt: skip
+        command = [sys.executable, "-m", "pairing.cli", *words]
+        with subprocess.Popen(command, env=command_env(), stderr=subprocess.PIPE, text=True) as one:
+            wait_for(lambda: (folder / "summary.json").exists())
+            one.send_signal(signal.SIGINT)
+            _, told = one.communicate(timeout=60)
+    assert one.returncode == 130
+    assert told.splitlines()[-1].endswith(" --resume")
+    assert summary_in(folder)["state"] == "interrupted"
+
+
+def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The levels and the first request of the embedded model's sweep."""
+    assert main(["bench", "--output-dir", str(tmp_path / "b"), "--dry-run", "--max-level", "8"]) == 0
+    shown = capsys.readouterr().out
+    assert "1, 2, 4, 8, and closer around the knee" in shown
+    assert "POST <embedded>/chat/completions" in shown
+    assert not (tmp_path / "b").exists()
+
+
 async def test_a_folder_that_holds_a_sweep_is_not_touched(tmp_path: Path) -> None:
     """Refused without a flag; --resume refuses other settings; --overwrite replaces it once it has something new."""
     prompts(tmp_path / "in.jsonl", 1000)
