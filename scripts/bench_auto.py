@@ -30,7 +30,7 @@ from collector.embedded.tasks import prompt_rows
 from collector.load import LoadWatch, ServerLoad
 from collector.settings import CollectSettings
 from tests.adaptive.simulated_run import Faults, Outcome, Shape
-from tests.adaptive.simulation import FAULTS, SHAPES, SHORT, auto, best_fixed, blind, refusals_alone, run
+from tests.adaptive.simulation import FAULTS, FEW_LONG, SHAPES, SHORT, auto, best_fixed, blind, refusals_alone, run
 
 _AUTO = "auto"
 _POLL = 0.2
@@ -195,7 +195,7 @@ def _rows(runs: Sequence[Measured], summary: dict[str, Any]) -> Iterator[dict[st
 
 
 def _simulated() -> Iterator[dict[str, str]]:
-    cases: list[tuple[str, Shape, Faults]] = [(shape.name, shape, Faults()) for shape in SHAPES]
+    cases: list[tuple[str, Shape, Faults]] = [(shape.name, shape, Faults()) for shape in (*SHAPES, FEW_LONG)]
     cases += [(name, SHORT, faults) for name, faults in FAULTS.items()]
     for name, shape, faults in cases:
         best = best_fixed(shape, faults)

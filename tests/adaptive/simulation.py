@@ -19,6 +19,8 @@ SHORT = Shape("short prompt, short output", 150, 120, 300.0)
 LONG_OUTPUT = Shape("short prompt, long output", 200, 1200, 1500.0, Machine(cache=100_000))
 LONG_PROMPT = Shape("long prompt, short output", 6000, 150, 300.0, Machine(cache=300_000))
 MIXED = Shape("mixed, with a step change", 800, 300, 600.0, Machine(cache=120_000), replace(SHORT, prompt=300))
+FEW_LONG = replace(LONG_OUTPUT, name="long output, a cache for 40", machine=Machine(cache=40_000))
+"""So few sequences that the cache's fill swings by itself: what the controller is worst at."""
 SHAPES = (SHORT, LONG_OUTPUT, LONG_PROMPT, MIXED)
 
 FAULTS = {
