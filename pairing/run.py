@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import signal
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,7 +92,11 @@ def run(args: argparse.Namespace) -> int:
         overwrite = args.overwrite or args.resume
         with ended_by_signals():
             report = alongside.finish(overwrite=overwrite)
-            report = report or write_pairs([places.rollouts], places.pairs, pairing, overwrite)
+            if report is None:
+                report = write_pairs([places.rollouts], places.pairs, pairing, overwrite)
+        if alongside.failure is not None:
+            why = plain(str(alongside.failure))
+            sys.stderr.write(f"note: no pairs were made while the run went on, but at its end: {why}\n")
     _print_report(report)
     if embedded and report.pairs:
         print_line("they come from the small embedded model: give --base-url URL to use yours")

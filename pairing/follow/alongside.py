@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +16,7 @@ from collector.errors import PairmillError
 from collector.journal import RunFile, read_run_file
 from pairing.follow.follower import Follower, Rule
 from pairing.follow.live_pairs import live_paths
+from pairing.output.drafts import remove_if_dead
 from pairing.reports.funnel import PairReport
 from pairing.settings import PairSettings
 
@@ -32,6 +32,8 @@ class Alongside:
     def __init__(self, source: Path, output: Path, settings: PairSettings, rule: Rule, poll: float = _POLL) -> None:
         self._source, self._output, self._settings, self._rule, self._poll = source, output, settings, rule, poll
         self._over = threading.Event()
+        self._left = False
+        """True when what is under way is not needed any more."""
         self._thread: threading.Thread | None = None
         self._follower: Follower | None = None
         self.failure: Exception | None = None
@@ -41,6 +43,7 @@ class Alongside:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._left = True
         self._end()
         if self._follower is not None:
             self._follower.close()
@@ -50,8 +53,7 @@ class Alongside:
         overwritten, and go first."""
         if anew:
             for path in live_paths(self._output, self._settings):
-                with suppress(OSError):
-                    path.unlink()
+                remove_if_dead(path)
         self._thread = threading.Thread(target=self._follow, name="pairs", daemon=True)
         self._thread.start()
 
@@ -79,13 +81,17 @@ class Alongside:
         self._attempt(self._until_over)
 
     def _until_over(self) -> None:
-        self._follower = Follower(
-            self._source, self._output, self._settings, rule=self._rule, pause=lambda: time.sleep(_BREATH)
-        )
+        self._follower = Follower(self._source, self._output, self._settings, rule=self._rule, pause=self._breathe)
         while not self._over.wait(self._poll):
             run = read_run_file(self._follower.paths.run)
             if run is not None and run.state == "running":
                 self._step(self._follower, run)
+
+    def _breathe(self) -> None:
+        """Lets the run go on; ends a long reading when the run was left."""
+        if self._left:
+            raise _Left
+        time.sleep(_BREATH)
 
     def _step(self, follower: Follower, run: RunFile) -> bool:
         if run.state == "running" and follower.is_other(run):
@@ -107,7 +113,13 @@ class Alongside:
             self._thread.join()
 
     def _discard(self) -> None:
-        """The live files go: the output is made of the sealed file."""
+        """The live files go, unless another process follows into them: the output is made of the sealed file."""
+        if self._follower is not None:
+            self._follower.discard()
+            return
         for path in live_paths(self._output, self._settings):
-            with suppress(OSError):
-                path.unlink()
+            remove_if_dead(path)
+
+
+class _Left(Exception):  # noqa: N818 - no error
+    """Nobody waits for the pairs."""

@@ -145,6 +145,10 @@ class Follower:
         self._pairs.remove()
         return report
 
+    def discard(self) -> None:
+        """The live files go: the output is made without them."""
+        self._pairs.remove()
+
     def close(self) -> None:
         self._tail.close()
         self._pairs.close()

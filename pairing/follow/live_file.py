@@ -19,6 +19,8 @@ from pairing.output.drafts import new_draft, remove_stale
 __all__ = ["LiveFile"]
 
 _BLOCK = 1 << 18
+_MOST_WAITING = 1 << 20
+"""Bytes that wait to be appended; more go at once."""
 
 
 class LiveFile:
@@ -57,6 +59,8 @@ class LiveFile:
         offset = self._size
         self._waiting.append(line)
         self._size += len(line) + 1
+        if self._size - self._end > _MOST_WAITING:
+            self.flush()
         return offset
 
     def flush(self) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["new_draft", "remove_stale"]
+__all__ = ["new_draft", "remove_if_dead", "remove_stale"]
 
 _BUFFER = 1 << 18
 
@@ -35,17 +35,11 @@ def remove_stale(place: Path) -> None:
     with suppress(OSError):
         for name in os.listdir(place.parent):  # noqa: PTH208 - names alone, of a folder that may be large
             if ours.fullmatch(name):
-                _remove_if_dead(place.with_name(name))
+                remove_if_dead(place.with_name(name))
 
 
-def _own(descriptor: int) -> bool:
-    """Locks a new draft; False when it was taken for a dead one's meanwhile."""
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return os.fstat(descriptor).st_nlink > 0
-
-
-def _remove_if_dead(draft: Path) -> None:
+def remove_if_dead(draft: Path) -> None:
+    """Removes a file that its writer locks, when nobody holds the lock."""
     with suppress(OSError):
         descriptor = os.open(draft, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -53,3 +47,10 @@ def _remove_if_dead(draft: Path) -> None:
             draft.unlink()
         finally:
             os.close(descriptor)
+
+
+def _own(descriptor: int) -> bool:
+    """Locks a new draft; False when it was taken for a dead one's meanwhile."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return os.fstat(descriptor).st_nlink > 0

@@ -16,6 +16,7 @@ from collector.journal.lock import hold_lock
 from pairing import PairReport, PairSettings, build_pairs
 from pairing.build import write_pairs
 from pairing.follow import Follower, follow
+from pairing.follow.alongside import Alongside
 from pairing.follow.live_pairs import live_paths
 from pairing.following import whole_by
 from tests.pairing.live_run import LiveRun, Script
@@ -357,6 +358,35 @@ def test_one_follower_at_a_time(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"pairs\.live\.jsonl: another process writes its pairs there"):
         Follower(tmp_path / "rollouts.jsonl", tmp_path / "pairs.jsonl", TRL)
     follower.close()
+
+
+def test_a_long_catching_up_is_written_as_it_goes(tmp_path: Path) -> None:
+    """What waits for the live file is bounded: 3 MB of pairs of one reading are on their way before it ends."""
+    run = LiveRun(tmp_path)
+    run.begin()
+    run.write(*(our_row(task, n, float(n), f"{n} " * 5000) for task in range(160) for n in (0, 1)))
+    sizes: list[int] = []
+    live = tmp_path / "pairs.live.jsonl"
+    follower = Follower(
+        run.paths.rollouts, tmp_path / "pairs.jsonl", TRL, pause=lambda: sizes.append(live.stat().st_size)
+    )
+    follower.step(run.file)
+    assert live.stat().st_size > 3_000_000
+    assert live.stat().st_size - sizes[-1] < 2_000_000
+    follower.close()
+
+
+def test_a_run_that_is_left_ends_a_long_catching_up(tmp_path: Path) -> None:
+    """A second Ctrl-C need not wait until a night's rollouts were read; without a first rollout nothing is begun."""
+    run = LiveRun(tmp_path)
+    run.begin()
+    run.write(*(row for task in range(400) for row in two(task)))
+    with Alongside(run.paths.rollouts, tmp_path / "pairs.jsonl", TRL, whole_by, poll=0.0) as alongside:
+        assert alongside.finish(overwrite=False) is None
+    with Alongside(run.paths.rollouts, tmp_path / "pairs.jsonl", TRL, whole_by, poll=0.0) as alongside:
+        alongside.begin()
+    assert alongside.failure is None or type(alongside.failure).__name__ == "_Left"
+    assert not (tmp_path / "pairs.jsonl").exists()
 
 
 def test_what_cannot_be_followed_is_one_line(tmp_path: Path) -> None:

@@ -114,4 +114,5 @@ def test_a_follower_that_fails_costs_the_run_nothing(tmp_path: Path, pairmill: C
     done = pairmill.run(*_RUN, folder=tmp_path)
     assert done.code == 0, done.err
     assert "Traceback" not in done.err
+    assert "note: no pairs were made while the run went on, but at its end: out/pairs.live.jsonl: cannot be" in done.err
     assert (tmp_path / "out" / "pairs.jsonl").read_bytes() == (sealed / "pairs.jsonl").read_bytes()
