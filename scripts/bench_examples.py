@@ -1,6 +1,7 @@
 """Makes the pages of docs/examples: `pairmill bench` on the embedded model, and on llama.cpp's own server.
 
-What the command says in the terminal is kept beside each page. Run it on an otherwise idle machine.
+What the command says in the terminal is kept beside each page, and shown in docs/bench.md. Run it on an otherwise idle
+machine.
 """
 
 import argparse
@@ -43,6 +44,15 @@ def sweep(name: str, words: list[str]) -> None:
         shutil.copy(Path(folder) / "b" / "summary.json", EXAMPLES / f"bench-{name}.json")
         said = done.stdout.replace(str(Path(folder) / "b"), "b")
         (EXAMPLES / f"bench-{name}.txt").write_text(said, encoding="utf-8")
+        show(name, said)
+
+
+def show(name: str, said: str) -> None:
+    """Puts what was printed into its place in docs/bench.md."""
+    page = EXAMPLES.parent / "bench.md"
+    before, begin, rest = page.read_text(encoding="utf-8").partition(f"<!-- begin {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end {name} -->\n")
+    page.write_text(f"{before}{begin}```\n{said.strip()}\n```\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def summarise(
     """The summary of the trials. `requests` gives a level's, `whole` how many rollouts a task has; `paired`: every
     level had the same prompts and seeds."""
     levels = _levels(trials, requests, whole, seed)
-    good = [figures for figures in levels if holds(figures)]
+    good = [figures for figures in levels if holds(figures) and figures.rollouts]
     numbers, rates = [figures.level for figures in good], [figures.rollouts_per_s.value for figures in good]
     recommendation = _recommend(good)
     recommended = recommendation.level if recommendation else None

@@ -34,9 +34,10 @@ def test_every_flag_of_a_figure_is_told() -> None:
     assert [name for name in sorted(names) if f"`{name}`" not in TEXT] == []
 
 
-def test_what_the_docs_show_was_really_printed() -> None:
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_the_docs_show_was_really_printed(name: str) -> None:
     """The block of output is the example's own, to the letter."""
-    assert (DOCS / "examples" / "bench-embedded.txt").read_text(encoding="utf-8").strip() in TEXT
+    assert (DOCS / "examples" / f"bench-{name}.txt").read_text(encoding="utf-8").strip() in TEXT
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
