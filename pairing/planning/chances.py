@@ -56,7 +56,7 @@ def subset_odds(prompt: PromptSamples, most: int, rule: Rule) -> Floats:
     usable = rule.usable(values)
     with np.errstate(over="ignore", invalid="ignore"):
         gap = np.nan_to_num(values[:, None] - values[None, :], posinf=0.0, neginf=0.0)
-    found[: reach + 1, :, PAIRED] = np.einsum("kij,gij->kg", chance, usable)
+    found[: reach + 1, :, PAIRED] = np.clip(np.einsum("kij,gij->kg", chance, usable), 0.0, 1.0)  # of rounding
     found[: reach + 1, :, GAP] = np.einsum("kij,gij->kg", chance, usable * gap)
     return found
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pairing.planning.chances import Floats, Rule, subset_odds
+from pairing.planning.chances import PAIRED, Floats, Rule, subset_odds
 from pairing.planning.intervals import draws_of, interval
 from pairing.planning.model import Forecast, forecasts
 from pairing.planning.samples import PromptSamples
@@ -154,12 +154,19 @@ def _averaged(sample: _Sample, odds: Floats) -> Floats:
 
 def _drawn(sample: _Sample, aheads: Sequence[Forecast]) -> Floats:
     """The same of forecasts, whose shares are fitted to each draw anew. The first tells the first draw; the others take
-    turns, so that the interval covers all."""
-    found = []
+    turns, so that the interval covers all. To the chance of a pair each draw adds what rollouts yet to come will bring
+    by luck: a forecast is held against a run, not against a mean of runs."""
+    found, rng = [], np.random.default_rng(len(sample.prompts))
     for place, times in enumerate(sample.draws):
-        ahead = aheads[place % len(aheads)]
-        weight = ahead.posterior(ahead.weights(times)) * times[:, None] / times.sum()
-        found.append(np.einsum("pc,cpkgw->kgw", weight, ahead.odds, optimize=True))
+        ahead, share = aheads[place % len(aheads)], times / times.sum()
+        odds = np.einsum("pc,cpkgw->pkgw", ahead.posterior(ahead.weights(times)), ahead.odds, optimize=True)
+        means = np.einsum("p,pkgw->kgw", share, odds)
+        if place:
+            chance = odds[..., PAIRED]
+            luck = np.sqrt(np.einsum("p,pkg->kg", share**2, np.maximum(chance * (1 - chance), 0.0)))
+            future = np.where((sample.counts.min() < np.arange(len(luck)))[:, None], luck, 0.0)
+            means[..., PAIRED] = np.clip(means[..., PAIRED] + future * rng.standard_normal(), 0.0, 1.0)
+        found.append(means)
     return np.stack(found)
 
 

@@ -42,6 +42,7 @@ _POINTS = 31
 """Quantiles of deviations that stand for the base."""
 _ROUNDS = 100
 _NEGLIGIBLE = 1e-3
+_LEAST = 1e-300
 _CHUNK = 128
 _FITTED = 300
 """Prompts that the concentration of many-valued rewards is fitted on."""
@@ -56,11 +57,13 @@ class Forecast:
     likelihood: Floats
 
     def weights(self, times: Floats, rounds: int = _ROUNDS) -> Floats:
-        """The share of prompts with each concentration, where prompt i counts `times[i]` times: EM from equal ones."""
+        """The share of prompts with each concentration, where prompt i counts `times[i]` times: half way between EM's,
+        which make too much of few rollouts, and the single likeliest, which knows no prompts that differ."""
         shares = np.full(self.likelihood.shape[1], 1 / self.likelihood.shape[1])
         for _ in range(rounds if len(shares) > 1 else 0):
             shares = times @ self.posterior(shares) / times.sum()
-        return shares
+        alone = np.argmax(times @ np.log(np.maximum(self.likelihood, _LEAST)))
+        return np.asarray((shares + np.eye(len(shares))[alone]) / 2)
 
     def posterior(self, shares: Floats) -> Floats:
         """(prompts, concentrations): how likely each is, the shares known."""
