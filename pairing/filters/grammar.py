@@ -45,6 +45,10 @@ _WORDS = {"true": True, "false": False, "null": None}
 _KEPT = frozenset({"and", "or", "not", "in", *_WORDS})
 _CALLS = frozenset({"len", "answer"})
 _DEEPEST = 50
+_LONGEST_PATTERN = 10_000
+"""Characters: to compile a million of them takes many seconds."""
+_AROUND = 60
+"""Characters shown on either side of what is wrong."""
 _END = "end"
 
 
@@ -118,21 +122,19 @@ class _Reader:
         return _error(self._text, self.now.at, what + found)
 
     def either(self) -> Node:
-        node = self._both()
+        members = [self._both()]
         while self._took("or"):
-            node = Either(node, self._both())
-        return node
+            members.append(self._both())
+        return Either(tuple(members)) if len(members) > 1 else members[0]
 
     def _both(self) -> Node:
-        node = self._negated()
+        members = [self._negated()]
         while self._took("and"):
-            node = Both(node, self._negated())
-        return node
+            members.append(self._negated())
+        return Both(tuple(members)) if len(members) > 1 else members[0]
 
     def _negated(self) -> Node:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise _error(self._text, self.now.at, f"nested more than {_DEEPEST} deep")
+        self._deeper()
         node = Not(self._negated()) if self._took("not") else self._compared()
         self._depth -= 1
         return node
@@ -180,15 +182,15 @@ class _Reader:
 
     def _call(self, name: str) -> Node:
         self._expect("(")
+        self._deeper()
         node: Node = Length(self._value()) if name == "len" else FullText()
+        self._depth -= 1
         self._expect(")")
         return node
 
     def _list(self) -> Node:
         members: list[Node] = []
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise _error(self._text, self.now.at, f"nested more than {_DEEPEST} deep")
+        self._deeper()
         while self.now.text != "]":
             members.append(self._value())
             if self.now.text != "]":
@@ -196,6 +198,11 @@ class _Reader:
         self._next += 1
         self._depth -= 1
         return Listed(tuple(members))
+
+    def _deeper(self) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise _error(self._text, self.now.at, f"nested more than {_DEEPEST} deep")
 
     def _took(self, word: str) -> bool:
         found = self.now.kind == "word" and self.now.text == word
@@ -211,14 +218,20 @@ class _Reader:
         regex: Any = importlib.import_module("regex")  # as nodes does
         if not isinstance(node, Literal) or not isinstance(node.it, str):
             raise _error(self._text, at, "a pattern is a text in quotes")
+        if len(node.it) > _LONGEST_PATTERN:
+            raise _error(self._text, at, f"a pattern has {_LONGEST_PATTERN:,} characters at most")
         try:
             regex.compile(node.it)
         except regex.error as error:
             raise _error(self._text, at, f"no regular expression: {error}") from None
+        except RecursionError:
+            raise _error(self._text, at, "no regular expression: nested too deep") from None
 
 
 def _error(text: str, at: int, what: str) -> UsageError:
     """One line, as every error: the caret stands in the expression, before what is wrong."""
-    before, rest = plain(text[:at]), plain(text[at:])
+    first, last = max(at - _AROUND, 0), at + _AROUND
+    before, rest = plain(text[first:at]), plain(text[at:last])
     space = " " if text[:at][-1:].isspace() and before else ""
-    return UsageError(f"--where: {what} (column {at + 1}): {before}{space}^{rest}")
+    begins, goes_on = "..." if first else "", "..." if last < len(text) else ""
+    return UsageError(f"--where: {what} (column {at + 1}): {begins}{before}{space}^{rest}{goes_on}")

@@ -17,6 +17,8 @@ __all__ = ["Both", "Compare", "Either", "Field", "FullText", "Length", "Listed",
 
 _SECONDS = 0.5
 """For one search of a pattern: the text it meets is the model's."""
+_MOST_DIGITS = 9
+"""Of a place in a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class Field:
         for name in self.path[1:]:
             if isinstance(found, Mapping):
                 found = found.get(name)
-            elif isinstance(found, list) and name.isdigit():
-                found = found[int(name)] if int(name) < len(found) else None
+            elif isinstance(found, list):
+                found = _member(found, name)
             else:
                 return None
         return found
@@ -133,36 +135,52 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    left: Node
-    right: Node
+    """`and` between all members: a chain is one node, so that a long one is no deep one."""
+
+    members: tuple[Node, ...]
 
     def value(self, row: Row) -> Any:
-        return bool(self.left.value(row)) and bool(self.right.value(row))
+        return all(member.value(row) for member in self.members)
 
     def fields(self) -> Iterator[str]:
-        yield from self.left.fields()
-        yield from self.right.fields()
+        for member in self.members:
+            yield from member.fields()
 
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    left: Node
-    right: Node
+    """`or` between all members."""
+
+    members: tuple[Node, ...]
 
     def value(self, row: Row) -> Any:
-        return bool(self.left.value(row)) or bool(self.right.value(row))
+        return any(member.value(row) for member in self.members)
 
     def fields(self) -> Iterator[str]:
-        yield from self.left.fields()
-        yield from self.right.fields()
+        for member in self.members:
+            yield from member.fields()
 
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _member(found: list[Any], name: str) -> Any:
+    """Digits alone count: `int` knows more of them than JSON, and stops at thousands."""
+    if not (name.isascii() and name.isdigit() and len(name) <= _MOST_DIGITS):
+        return None
+    return found[int(name)] if int(name) < len(found) else None
+
+
 def _equal(left: Any, right: Any) -> bool:
-    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+    """JSON's equality: Python's, but that true is no 1, inside of lists and objects either."""
+    if left != right or isinstance(left, bool) != isinstance(right, bool):
+        return False
+    if isinstance(left, list):
+        return all(map(_equal, left, right))
+    if isinstance(left, Mapping):
+        return all(_equal(value, right[key]) for key, value in left.items())
+    return True
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from pairing.messages import answer_text
 from pairing.reading.rollouts import Rollout
 
 __all__ = ["Where"]
+
+_ESCAPED = re.compile(r'[\\"\x00-\x1f]')
 
 
 class Where:
@@ -41,14 +44,19 @@ class Where:
     def _fields(self, rollout: Rollout) -> Mapping[str, Any]:
         if not self._names:
             return {}
+        if self._decode is None:
+            return row_fields(rollout)
         try:
             return self._decode(rollout.line)
         except (msgspec.DecodeError, RecursionError):  # NaN, numbers of any size
             return row_fields(rollout)
 
 
-def _decoder(names: tuple[str, ...]) -> Callable[[bytes | memoryview], Mapping[str, Any]]:
-    """Decodes these fields of a row, and passes the others over. A field that the row lacks is null."""
+def _decoder(names: tuple[str, ...]) -> Callable[[bytes | memoryview], Mapping[str, Any]] | None:
+    """Decodes these fields of a row, and passes the others over. A field that the row lacks is null. None for names
+    that a JSON text spells with escapes: the library decodes a row by plain ones only."""
+    if any(_ESCAPED.search(name) for name in names):
+        return None
     slots = [f"f{number}" for number in range(len(names))]
     kind = msgspec.defstruct(
         "Fields", [(slot, Any, None) for slot in slots], rename=dict(zip(slots, names, strict=True))

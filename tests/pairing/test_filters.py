@@ -211,3 +211,44 @@ def test_it_goes_to_another_process() -> None:
     copy = pickle.loads(pickle.dumps(Where("level == 'hard'")))
     assert copy.fault(rollout_of(ROW)) is None
     assert copy.fault(rollout_of(our_row(0, 0))) == "filtered"
+
+
+@pytest.mark.parametrize("word", ["or", "and"])
+def test_a_chain_of_thousands_is_no_deep_one(word: str) -> None:
+    """As a tool writes them, one term for each prompt: read and asked without recursion."""
+    assert holds(f" {word} ".join(["reward == 0.5"] * 5000))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["len(" * 3000 + "level" + ")" * 3000, "answer() ~ '" + "(" * 3000 + "a" + ")" * 3000 + "'"],
+)
+def test_nesting_of_any_kind_is_refused(text: str) -> None:
+    """In one short line, however long the expression is."""
+    with pytest.raises(UsageError, match="deep") as caught:
+        parse(text)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_pattern_that_takes_long_to_compile_is_refused() -> None:
+    """A million characters take a quarter of a minute, and no one writes them by hand."""
+    with pytest.raises(UsageError, match="10,000 characters at most"):
+        parse("answer() ~ '" + "|".join("a" * n for n in range(300)) + "'")
+
+
+@pytest.mark.parametrize("place", ["\u00b2", "\u0663", "9" * 5000])
+def test_a_place_that_no_list_has_is_null(place: str) -> None:
+    """Digits that Python's own conversion refuses, or takes and JSON does not know."""
+    assert holds(f"tags.{place} == null")
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\tb", "a\nb"])
+def test_a_field_of_any_name(name: str) -> None:
+    """In backquotes, those too that a JSON text spells with escapes."""
+    assert holds(f"`{name}` == 1 and reward == 0.5", ROW | {name: 1})
+
+
+@pytest.mark.parametrize("text", ["[1] == [true]", "[[0]] == [[false]]", "[1] in [[true], 2]", "has_one == has_true"])
+def test_true_is_no_1_inside_of_lists_either(text: str) -> None:
+    """Equality looks into lists and objects by the rule that it has outside of them."""
+    assert not holds(text, ROW | {"has_one": {"a": 1}, "has_true": {"a": True}})
