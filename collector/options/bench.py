@@ -17,7 +17,8 @@ __all__ = ["add_bench_options", "bench_settings", "check_fits_bench"]
 
 _CACHE_MODES = ("auto", "salt", "disjoint", "none")
 """Those of `parallelism.settings`, written out so that --help need not import it; a test holds them equal."""
-_EMBEDDED_SECONDS, _SECONDS = 2.0, 20.0
+_EMBEDDED_SECONDS, _SECONDS = 1.2, 20.0
+_EMBEDDED_PASSES, _PASSES = 5, 3
 _EMBEDDED_MOST, _MOST = 128, 256
 _NOT_HERE = {
     "num_samples_in_parallel": "it is what bench finds: give --levels or --max-level",
@@ -44,7 +45,12 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
         help=f"measure 1, 2, 4, ... up to this, and closer around the knee (default {_MOST};"
         f" {_EMBEDDED_MOST} with the embedded model)",
     )
-    group.add_argument("--passes", type=positive_int, default=3, metavar="N", help="over all levels (default 3)")
+    group.add_argument(
+        "--passes",
+        type=positive_int,
+        metavar="N",
+        help=f"over all levels (default {_PASSES}; {_EMBEDDED_PASSES} with the embedded model)",
+    )
     group.add_argument(
         "--level-seconds",
         type=float,
@@ -82,7 +88,7 @@ def bench_settings(
         folder=folder,
         levels=parse_levels(args.levels) if args.levels else (),
         max_level=args.max_level or (_EMBEDDED_MOST if embedded else _MOST),
-        passes=args.passes,
+        passes=args.passes or (_EMBEDDED_PASSES if embedded else _PASSES),
         level_seconds=(_EMBEDDED_SECONDS if embedded else _SECONDS)
         if args.level_seconds is None
         else args.level_seconds,
