@@ -135,7 +135,7 @@ class _Sweep:
                 if self.folder.trials:
                     self.folder.write_summary("interrupted", facts)
                 return Swept(None, self.folder.path)
-        facts["rounds"] = math.ceil(max(trial.prompts for trial in self.folder.trials) / len(self.rows))
+        facts["rounds"] = self._rounds_of_prompts()
         summary = summarise(
             {"pairmill": _version(), **facts, "ended": utc_now()},
             self.folder.trials,
@@ -148,6 +148,13 @@ class _Sweep:
             self.folder.write(name, content)
         self.folder.write_summary("finished", summary.to_json())
         return Swept(summary, self.folder.path)
+
+    def _rounds_of_prompts(self) -> int:
+        """How often a prompt was asked at most: in one trial, or, where trials go on from each other, in all."""
+        trials = self.folder.trials
+        disjoint = self.folder.facts["cache"] == "disjoint"
+        most = max(trial.prompts + (trial.first if disjoint else 0) for trial in trials)
+        return math.ceil(most / len(self.rows))
 
     async def _cache(self) -> str:
         """The way with caches: what was asked for, or, by itself, `salt` where the server says that it is one that

@@ -81,7 +81,8 @@ def facts_lines(summary: Summary) -> Iterator[str]:
     yield f"levels {levels}; each {summary.passes} times, in an order drawn anew for each pass"
     yield f"{facts.get('prompts', '?')} prompts; {_CACHES.get(str(facts.get('cache')), 'unknown way with caches')}"
     if facts.get("rounds", 1) > 1:
-        yield f"the prompts were too few: the fastest trial asked each up to {facts['rounds']} times, with other seeds"
+        when = "in all" if facts.get("cache") == "disjoint" else "in the fastest trial"
+        yield f"the prompts were few: each was asked up to {facts['rounds']} times {when}, with other seeds"
     yield "a closed loop: a slot sends its next request as soon as the reply to its last one is there"
     yield "warm-up at the level itself, no pause before the window; what was out when it closed is the tail, apart"
     first = any(figures.first_token is not None for figures in summary.levels)
