@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -90,6 +91,12 @@ def refusals_alone(clock: Callable[[], float]) -> Policy:
     return RefusalsAlone(clock)
 
 
+@functools.cache
+def fixed(number: int) -> Callable[[Callable[[], float]], Policy]:
+    return lambda _: Fixed(number)
+
+
+@functools.cache
 def run(shape: Shape, policy: Callable[[Callable[[], float]], Policy], faults: Faults = NONE) -> Outcome:
     return SimulatedRun(shape, faults, policy).run()
 
@@ -103,7 +110,7 @@ class Best:
 
 
 def best_fixed(shape: Shape, faults: Faults = NONE, levels: tuple[int, ...] = LEVELS) -> Best:
-    outcomes = {level: run(shape, lambda _, level=level: Fixed(level), faults) for level in levels}  # type: ignore[misc]
+    outcomes = {level: run(shape, fixed(level), faults) for level in levels}
     highest = max(outcome.rate for outcome in outcomes.values())
     number = next(level for level, outcome in outcomes.items() if outcome.rate >= 0.99 * highest)
     return Best(number, outcomes[number])

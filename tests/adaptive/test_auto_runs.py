@@ -15,6 +15,7 @@ import pytest
 from collector.adaptive.changes import LimitChange
 from collector.adaptive.gradient import HARD_MAX
 from collector.adaptive.log import limits_path
+from collector.cli import print_collected
 from collector.collecting import CollectResult, collect
 from collector.settings import CollectSettings, RetryPolicy
 from collector.stopping import StopSwitch
@@ -133,12 +134,21 @@ async def test_the_limit_comes_down_to_what_the_server_runs(tmp_path: Path) -> N
     }  # fmt: skip
 
 
+async def test_the_end_of_a_run_says_what_the_limit_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lowest, highest and last, so that the next run may be given a number."""
+    result = await collect(settings(tmp_path, 30), transport=httpx.MockTransport(Batch(slots=8)))
+    print_collected(result)
+    assert result.limits is not None
+    used = result.limits
+    assert f"\nrequests in flight: {used.lowest} to 32, {used.last} at the end\n" in capsys.readouterr().out
+
+
 async def test_it_grows_where_nothing_waits_and_the_workers_with_it(tmp_path: Path) -> None:
     """A server for hundreds: far more than the first 32 are out at once, never more than the upper bound."""
     server = Batch(slots=1000)
-    given = settings(tmp_path, 1500, num_samples_in_parallel=150)
+    given = settings(tmp_path, 600, num_samples_in_parallel=150)
     result = await collect(given, transport=httpx.MockTransport(server))
-    assert (result.rollouts, server.most, result.high_water) == (3000, 150, 150)
+    assert (result.rollouts, server.most, result.high_water) == (1200, 150, 150)
     assert result.limits is not None
     assert result.limits.last == 150
 
@@ -152,7 +162,7 @@ async def test_more_tasks_than_slots_are_not_needed(tmp_path: Path) -> None:
 
 async def test_a_server_without_metrics_is_told_of_and_kept_low(tmp_path: Path) -> None:
     """One warning, and the hard maximum of the gradient."""
-    prompts(tmp_path / "in.jsonl", 300)
+    prompts(tmp_path / "in.jsonl", 120)
     server, seen = ModelServer(), Changes()
     with server.serving():
         given = settings_of(tmp_path, server, num_samples_in_parallel=1024, parallel_min=1)
@@ -164,7 +174,7 @@ async def test_a_server_without_metrics_is_told_of_and_kept_low(tmp_path: Path) 
 
 async def test_it_holds_with_faults_a_dead_endpoint_and_several_samples_a_request(tmp_path: Path) -> None:
     """Everything at once: faults of all kinds, one of three servers gone from the start; nothing is lost."""
-    prompts(tmp_path / "in.jsonl", 150)
+    prompts(tmp_path / "in.jsonl", 80)
     first = ModelServer(latency=(0.0, 0.005), fault_every=6, most_samples=2)
     second = ModelServer(latency=(0.0, 0.005), most_samples=2)
     with server_process() as (_, gone):
@@ -181,7 +191,7 @@ async def test_it_holds_with_faults_a_dead_endpoint_and_several_samples_a_reques
         )
         with anyio.fail_after(60):
             result = await collect(given)
-    assert len(assert_sealed(result, 4)) == 600
+    assert len(assert_sealed(result, 4)) == 320
     assert {line["endpoint"] for line in logged(result)} == {first.url, second.url, gone}
     assert first.high_water + second.high_water <= 64
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.adaptive.simulated_run import Faults
-from tests.adaptive.simulation import FAULTS, FEW_LONG, SHAPES, SHORT, Fixed, auto, run
+from tests.adaptive.simulation import FAULTS, FEW_LONG, SHAPES, SHORT, auto, fixed, run
 
 DOC = (Path(__file__).parents[2] / "docs" / "parallelism.md").read_text(encoding="utf-8")
 CASES = {shape.name: (shape, Faults()) for shape in (*SHAPES, FEW_LONG)} | {
@@ -26,8 +26,8 @@ def test_each_case_has_its_row() -> None:
 def test_the_table_is_what_the_simulation_gives(name: str, number: str, rate: str, share: str, waiting: str) -> None:
     """The best fixed number's rate, auto's share of it, and its queue; the sweep itself is in another test."""
     shape, faults = CASES[name]
-    fixed = run(shape, lambda _: Fixed(int(number)), faults)
+    best = run(shape, fixed(int(number)), faults)
     outcome = run(shape, auto, faults)
-    assert f"{fixed.rate:.2f}" == rate
-    assert f"{outcome.rate / fixed.rate:.0%}" == f"{share}%"
+    assert f"{best.rate:.2f}" == rate
+    assert f"{outcome.rate / best.rate:.0%}" == f"{share}%"
     assert f"{outcome.waiting_share:.0%}" == f"{waiting}%"

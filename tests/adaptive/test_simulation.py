@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import statistics
 
 import pytest
@@ -16,25 +15,24 @@ from tests.adaptive.simulation import (
     SHAPES,
     SHORT,
     Best,
-    Fixed,
     auto,
     best_fixed,
     blind,
+    fixed,
     refusals_alone,
     run,
 )
 
 FEW = (64, 96, 128, 256, 320)
 """Levels that hold the best of `SHORT` under each fault."""
+MOST = (32, 48, 64, 96, 128, 192, 256, 320)
 NAMES = [shape.name for shape in SHAPES]
 
 
-@functools.cache
 def best(shape: int) -> Best:
-    return best_fixed(SHAPES[shape])
+    return best_fixed(SHAPES[shape], levels=MOST)
 
 
-@functools.cache
 def steered(shape: int) -> Outcome:
     return run(SHAPES[shape], auto)
 
@@ -103,7 +101,7 @@ def test_nothing_grows_while_the_metrics_are_gone_and_all_does_afterwards() -> N
     outcome = run(SHORT, auto, FAULTS["metrics vanish in slow start"])
     assert len(set(outcome.limit_over(19.0, 60.0))) == 1
     assert outcome.limit_at(140.0) > 250
-    assert outcome.rate_over(150.0, 300.0) >= 0.9 * run(SHORT, lambda _: Fixed(256)).rate_over(150.0, 300.0)
+    assert outcome.rate_over(150.0, 300.0) >= 0.9 * run(SHORT, fixed(256)).rate_over(150.0, 300.0)
 
 
 def test_it_makes_room_for_another_user_and_takes_it_back() -> None:
@@ -113,7 +111,7 @@ def test_it_makes_room_for_another_user_and_takes_it_back() -> None:
     assert outcome.limit_at(150.0) < 0.7 * outcome.limit_at(95.0)
     assert max(wait for at, wait in outcome.waits if 115 <= at < 200) <= 32
     assert outcome.limit_at(280.0) >= 0.95 * outcome.limit_at(95.0)
-    polite = max((run(SHORT, lambda _, n=n: Fixed(n), shared) for n in FEW), key=_rate_if_polite)  # type: ignore[misc]
+    polite = max((run(SHORT, fixed(level), shared) for level in FEW), key=_rate_if_polite)
     assert outcome.rate >= 0.9 * polite.rate
 
 
@@ -133,12 +131,12 @@ def test_without_metrics_it_stays_low_and_is_no_worse_than_a_careful_number(shap
     """The gradient ends at its hard maximum: nine tenths of what a fixed 32 gives, and no more than 64 out."""
     outcome = run(shape, blind)
     assert outcome.most_in_flight <= 64
-    assert outcome.rate >= 0.9 * run(shape, lambda _: Fixed(32)).rate
+    assert outcome.rate >= 0.9 * run(shape, fixed(32)).rate
 
 
 def test_the_simulated_server_loses_no_request() -> None:
     """Its books: with a number that is never reached what is in flight runs or waits, and the cache is never passed."""
-    outcome = run(LONG_OUTPUT, lambda _: Fixed(500))
+    outcome = run(LONG_OUTPUT, fixed(500))
     assert outcome.running + outcome.waiting == pytest.approx(500, rel=0.02)
     assert outcome.preemptions > 1000
-    assert run(SHORT, lambda _: Fixed(10), Faults(cap=10)).refusals == 0
+    assert run(SHORT, fixed(10), Faults(cap=10)).refusals == 0
