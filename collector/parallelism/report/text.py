@@ -14,10 +14,15 @@ __all__ = ["table_text", "terminal_text"]
 
 def terminal_text(summary: Summary, folder: Path) -> str:
     """Lines for the terminal, not yet made safe for it."""
-    parts = [table_text(summary), ""]
-    parts += [f"flag: {flag_line(flag)}" for flag in summary.flags]
-    parts += ["", *(f"knee, {line}" for line in list(knee_lines(summary))[:3]), list(knee_lines(summary))[-1]]
-    parts += [*agreement_lines(summary), "", advice(summary), f"{folder / 'report.html'}: all figures, with plots"]
+    *knees, together = knee_lines(summary)
+    blocks = (
+        [table_text(summary)],
+        [f"flag: {flag_line(flag)}" for flag in summary.flags],
+        [*(f"knee by {line}" for line in knees), together],
+        list(agreement_lines(summary)),
+        [advice(summary), f"{folder / 'report.html'}: all figures, with plots"],
+    )
+    parts = ["\n\n".join("\n".join(block) for block in blocks if block)]
     use = setting(summary)
     return "\n".join([*parts, use] if use else parts)
 
