@@ -21,7 +21,7 @@ from pairing.follow.live_pairs import LivePairs, LiveRow
 from pairing.follow.open_groups import HELD, IsWhole, OpenGroups
 from pairing.follow.tail import Tail
 from pairing.follow.tally import LiveTally
-from pairing.outcomes import pair_group
+from pairing.outcomes import Policy, pair_group
 from pairing.output.companions import Companions
 from pairing.output.writer import EncodedRow
 from pairing.reading.files import input_files
@@ -60,6 +60,7 @@ class Follower:
         self._output, self._settings, self._rule, self._pause = output, settings, rule, pause
         self._most_held = held
         self._policy = settings.policy()
+        self._closed_policy = self._policy
         self._pairs = LivePairs(output, settings)
         self._tail = Tail(source)
         self._groups: OpenGroups | None = None
@@ -107,6 +108,7 @@ class Follower:
         """Reads what has come and appends its pairs; a note when live pairs of another run or other settings went."""
         if self._groups is None:
             self._started = run.started
+            self._closed_policy = _policy_of_closed(self._settings, run)
             self._groups = OpenGroups(self._tail, int(run.settings["num_repeats"]), self._rule(run), self._most_held)
         for count, members in enumerate(self._groups.read()):
             for group in closed_groups([members]):
@@ -164,12 +166,12 @@ class Follower:
         self._forget()
 
     def _pair(self, group: Group) -> None:
-        for live in self._rows_of(group):
+        for live in self._rows_of(group, self._closed_policy):
             self._pairs.add(live)
 
-    def _rows_of(self, group: Group) -> Iterator[LiveRow]:
+    def _rows_of(self, group: Group, policy: Policy) -> Iterator[LiveRow]:
         """Pairs the group, counts what became of it, and encodes its rows."""
-        outcome = pair_group(group, self._policy)
+        outcome = pair_group(group, policy)
         self._tally.add(outcome)
         target = self._policy.target
         if target.unfit.error:
@@ -224,7 +226,15 @@ class Follower:
     def _rows_beside(self, files: Sequence[Path]) -> Iterator[LiveRow]:
         """The rows of the groups that lack a member."""
         for group in groups_in_order(files, self._tally.read) if files else ():
-            yield from self._rows_of(group)
+            yield from self._rows_of(group, self._policy)
+
+
+def _policy_of_closed(settings: PairSettings, run: RunFile) -> Policy:
+    """The policy for groups that closed. Where the run stops each prompt by itself they have all that was asked for,
+    which `--require-complete` would look up in a file that only comes at the end."""
+    if run.settings.get("until_gap") is None:
+        return settings.policy()
+    return replace(settings, guards=replace(settings.guards, require_members=None)).policy()
 
 
 class _Doubtful(Exception):  # noqa: N818 - no error: the sealed file is paired then

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from collector.errors import InputError, OutputError, PairmillError, UsageError
 from collector.journal.lock import hold_lock
-from pairing import PairReport, PairSettings, build_pairs
+from pairing import Guards, PairReport, PairSettings, build_pairs
 from pairing.build import write_pairs
 from pairing.follow import Follower, follow
 from pairing.follow.alongside import Alongside
 from pairing.follow.live_pairs import live_paths
 from pairing.following import whole_by
 from tests.pairing.live_run import LiveRun, Script
-from tests.pairing.make import Row, gym_row, our_row, write_lines
+from tests.pairing.make import Row, gym_row, our_row, write_lines, write_rows
 from tests.pairing.test_formats import tool_rows
 from tests.pairing.test_workers import rounded
 
@@ -318,23 +318,29 @@ def test_rows_of_many_open_prompts_are_read_again(tmp_path: Path) -> None:
     follower.close()
 
 
-def test_prompts_stop_by_the_runs_own_rule(tmp_path: Path) -> None:
-    """With --until-gap a prompt is whole once it has a usable pair, its last sample or no hope."""
+@pytest.mark.parametrize("require", [None, 4])
+def test_prompts_stop_by_the_runs_own_rule(tmp_path: Path, require: int | None) -> None:
+    """With --until-gap a prompt is whole once it has a usable pair, its last sample or no hope; --require-complete asks
+    for no more than the run did."""
+    how = PairSettings(guards=Guards(require_members=require))
     run = LiveRun(tmp_path, 4, until_gap=0.5, futile_after=3)
     sizes = [2, 4, 3]
     rewards = [[1.0, 0.0], [0.5, 0.5, 0.4, 0.9], [0.0, 0.0, 0.0]]
     run.begin()
     rows = [our_row(task, n, reward) for task, found in enumerate(rewards) for n, reward in enumerate(found)]
     run.write(*reversed(rows))
-    follower = Follower(run.paths.rollouts, tmp_path / "pairs.jsonl", TRL, rule=whole_by)
+    follower = Follower(run.paths.rollouts, tmp_path / "pairs.jsonl", how, rule=whole_by)
     follower.step(run.file)
     assert follower.prompts == 3
+    decisions = [{"_ng_task_index": task, "rollouts": size} for task, size in enumerate(sizes)]
+    write_rows(tmp_path / "rollouts_decisions.jsonl", *decisions)
     run.finish(repeats_of=sizes.__getitem__)
     follower.step(run.file)
     follower.finish(run.file, overwrite=False)
     assert follower.by_live
-    assert (tmp_path / "pairs.jsonl").read_bytes() == offline(tmp_path)
+    assert (tmp_path / "pairs.jsonl").read_bytes() == offline(tmp_path, how)
     follower.close()
+    assert follower.pairs == 2
 
 
 def test_each_agent_has_its_own_number_of_repeats(tmp_path: Path) -> None:
