@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pairing.planning.chances import PAIRED, Floats, Rule, subset_odds
+from pairing.planning.chances import GAP, PAIRED, Floats, Rule, subset_odds
 from pairing.planning.intervals import draws_of, interval
 from pairing.planning.model import Forecast, forecasts
 from pairing.planning.samples import PromptSamples
@@ -165,7 +165,9 @@ def _drawn(sample: _Sample, aheads: Sequence[Forecast]) -> Floats:
             chance = odds[..., PAIRED]
             luck = np.sqrt(np.einsum("p,pkg->kg", share**2, np.maximum(chance * (1 - chance), 0.0)))
             future = np.where((sample.counts.min() < np.arange(len(luck)))[:, None], luck, 0.0)
-            means[..., PAIRED] = np.clip(means[..., PAIRED] + future * rng.standard_normal(), 0.0, 1.0)
+            lucky = np.clip(means[..., PAIRED] + future * rng.standard_normal(), 0.0, 1.0)
+            means[..., GAP] *= np.divide(lucky, means[..., PAIRED], out=np.ones_like(lucky), where=lucky > 0)
+            means[..., PAIRED] = lucky
         found.append(means)
     return np.stack(found)
 
