@@ -19,6 +19,9 @@ __all__ = ["Controller"]
 
 _NEARLY = 0.9
 """The share of the limit that must be in flight for it to grow: a limit that is not used is not tried either."""
+_RECENT = 1.0
+"""Seconds, once to twice, for which the most that were in flight is remembered: replies that come in one burst, as
+those of equal length do, leave few behind them, though all slots were taken."""
 _REFUSED = 0.7
 _PAUSE = 2.0
 _LATENCY_WEIGHT = 0.05
@@ -43,6 +46,9 @@ class Controller:
         self._latency = 0.0
         self._reading = float(self._level.limit)
         """The limit at the last load."""
+        self._most_out = (0, 0)
+        """The most in flight in this second and in the one before."""
+        self._second = float("-inf")
         self._refused = False
         """An episode of refusals goes on: nothing that was sent since its cut has been answered well."""
 
@@ -64,14 +70,18 @@ class Controller:
             cut = self._gradient.completed(latency, tokens, in_flight, self.limit)
             if cut is not None:
                 return self._cut(cut, now)
-        if in_flight < _NEARLY * self.limit or self._level.paused(now):
+        out = self._recently_out(in_flight, now)
+        # Within one burst no request can go out that would use what the limit has just grown by.
+        tried = min(float(self.limit), self._reading) if self.shows_queue else self.limit
+        if out < _NEARLY * tried or self._level.paused(now):
             return None
-        return self._grow(in_flight, now)
+        return self._grow(out, now)
 
     def loaded(self, load: ServerLoad, in_flight: int) -> LimitChange | None:
         """The server said how busy it is."""
-        cut = self._queue.loaded(load, in_flight, self.limit, self._latency)
-        change = None if cut is None else self._cut(cut, self._clock())
+        now = self._clock()
+        cut = self._queue.loaded(load, self._recently_out(in_flight, now), self.limit, self._latency)
+        change = None if cut is None else self._cut(cut, now)
         self._reading = float(self.limit)
         return change
 
@@ -96,6 +106,15 @@ class Controller:
     @property
     def _pause(self) -> float:
         return max(_PAUSE, self._latency / 2)
+
+    def _recently_out(self, in_flight: int, now: float) -> int:
+        """The most that were in flight of late."""
+        latest, before = self._most_out
+        if now - self._second >= _RECENT:
+            latest, before = 0, latest if now - self._second < 2 * _RECENT else 0
+            self._second = now
+        self._most_out = max(latest, in_flight), before
+        return max(self._most_out)
 
     def _cut(self, cut: Cut, now: float) -> LimitChange | None:
         old = self.limit

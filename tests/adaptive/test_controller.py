@@ -61,8 +61,22 @@ def test_growth_is_slower_once_the_queue_was_seen() -> None:
 def test_a_limit_that_is_not_used_does_not_grow(in_flight: int, grows: bool) -> None:
     """Nine tenths of it must be in flight."""
     rig = Rig()
-    rig.load()
+    rig.load(in_flight=in_flight)
     assert (rig.complete(50, in_flight) > 100) is grows
+
+
+def test_replies_that_come_in_one_burst_count_as_all_that_were_out() -> None:
+    """Answers of equal length end together: all slots were taken, and a round is worth what it is worth one by one."""
+    burst, single = Rig(), Rig()
+    for rig in (burst, single):
+        rig.load()
+    for left in range(100, 0, -1):
+        burst.controller.completed(left, 10.0, 100.0)
+    assert burst.limit == single.complete(100, in_flight=100) == 200
+    burst.now += 5.0
+    before = burst.limit
+    burst.controller.completed(80, 10.0, 100.0)
+    assert burst.limit == before
 
 
 @pytest.mark.parametrize(
