@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from collector.parallelism.report import report_files, terminal_text
-from collector.parallelism.report.charts import Chart, Series, draw
+from collector.parallelism.report.charts import Chart, Mark, Series, draw
 from collector.parallelism.report.columns import COLUMNS
 from collector.parallelism.report.files import csv_text, markdown_text
 from collector.parallelism.report.page import page
@@ -95,6 +95,16 @@ def test_the_charts_are_drawn_inside_their_frame(rates: dict[int, float]) -> Non
         bottom = [float(word.attrib["x"]) for word in labels if float(word.attrib["y"]) > height - 40]
         bottom.sort()
         assert all(right - left >= 20 for left, right in pairwise(bottom))
+
+
+def test_words_of_marks_that_lie_together_do_not_touch() -> None:
+    """Three knees at nearly the same level: each word has a row of its own."""
+    marks = [Mark(50, "law 50"), Mark(64, "use 64", strong=True), Mark(74, "segments 74")]
+    points = [(1.0, 1.0, None, None), (128.0, 2.0, None, None)]
+    root = ElementTree.fromstring(draw(Chart("knees", "x", (1, 128), [Series("a", points)], marks=marks)))
+    rows = [float(word.attrib["y"]) for word in root.iter("text") if "word" in word.attrib["class"]]
+    assert len(rows) == 3
+    assert min(abs(one - other) for one, other in pairwise(sorted(rows))) >= 12
 
 
 def test_a_chart_of_equal_values_has_a_scale() -> None:

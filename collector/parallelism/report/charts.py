@@ -19,11 +19,12 @@ __all__ = ["Chart", "Mark", "Series", "draw"]
 
 _WIDTH, _HEIGHT = 560, 300
 _LEFT, _BOTTOM = 58, 44
-_TOP, _TOP_WITH_MARKS = 16, 40
+_TOP, _TOP_WITH_MARKS = 16, 52
 _RIGHT, _RIGHT_WITH_NAMES = 24, 88
 _APART = 24
 """Pixels between the middles of two labels of the horizontal axis."""
 _LINE = 14
+_ROWS = 3
 _TICKS = 5
 
 
@@ -129,12 +130,12 @@ def _by_weight(levels: Sequence[int], scales: _Scales) -> list[int]:
 
 
 def _marks(chart: Chart, scales: _Scales) -> list[str]:
-    """Vertical lines; each word stands on a row of its own where the one before it is near."""
+    """Vertical lines; each word stands on a row of its own."""
     parts: list[str] = []
     for row, mark in enumerate(sorted(chart.marks, key=lambda one: one.at)):
         x = scales.x(mark.at)
         kind = "mark strong" if mark.strong else "mark"
-        y = 12 + (row % 2) * _LINE
+        y = 12 + (row % _ROWS) * _LINE
         parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 4}" y2="{_HEIGHT - _BOTTOM}"/>')
         anchor = "end" if x > _WIDTH * 0.6 else "start" if x < _WIDTH * 0.3 else "middle"
         parts.append(_text(x, y, mark.name, f"{kind} word", anchor))
