@@ -26,70 +26,10 @@ from pairing.pairs import Pair
 from pairing.reading.files import ReadTally
 from pairing.reading.plain_rows import PlainRow
 from pairing.reading.rollouts import BrokenLine, Rollout, present, read_reward
+from pairing.reports.reasons import REASONS
 from pairing.strategies.best_worst import BestWorst
 
 __all__ = ["REASONS", "PairReport", "PlainOutcome", "SamplePair", "Tally", "deviation"]
-
-REASONS: Mapping[str, str] = {
-    "broken": "not a JSON object in UTF-8",
-    "no_answer": "neither output nor response.output",
-    "failed": "marked as a failure",
-    "no_prompt": "no prompt, or an empty one",
-    "duplicates": "a later attempt at the same rollout stands; two runs? pair each alone",
-    "no_reward": "reward absent or null",
-    "reward_bool": "reward is true or false, not a number",
-    "reward_string": "reward is a string, not a number",
-    "reward_not_finite": "reward is NaN or infinite",
-    "reward_not_number": "reward is a list or an object",
-    "unreadable": "nested too deep, or a number too long to read",
-    "empty_text": "the answer says and calls nothing",
-    "too_few_rollouts": "fewer than 2 rollouts",
-    "incomplete": "fewer rollouts than asked for",
-    "too_few_usable": "fewer than 2 usable rollouts",
-    "all_equal": "all usable rewards are equal",
-    "filtered": "left out by --where",
-    "truncated": "cut at the token limit",
-    "no_chosen": "all usable answers are truncated",
-    "no_rejected": "no usable answer may be rejected",
-    "chosen_below_min": "no answer reaches the lowest reward to choose",
-    "rejected_below_min": "the worst answer is under the lowest reward to reject",
-    "rejected_above_max": "all answers are above the highest reward to reject",
-    "rejected_too_short": "the worst answer is shorter than asked for",
-    "one_sided": "all answers are on one side of the threshold",
-    "no_pick": "the strategy picked nothing",
-    "no_better_chosen": "nothing that may be chosen beats the worst",
-    "gap_below_min": "best and worst are closer than the minimum gap",
-    "gap_not_finite": "the rewards are too far apart for a number",
-    "gap_above_max": "wider than the maximum gap",
-    "not_better": "the chosen side's reward is not the higher one",
-    "wrong_side": "an answer that may not stand on its side",
-    "prompts_differ": "one prompt_id, but two prompts",
-    "identical_text": "both sides say the same",
-    "repeated_pair": "another pair of the prompt says the same",
-    "near_identical": "both sides say nearly the same",
-    "length_ratio": "the lengths are too far apart",
-    "beyond_budget": "both sides are the same up to the token budget",
-    "over_prompt_cap": "the prompt has its most pairs",
-    "over_response_cap": "a response has its most pairs",
-    "unfit_content_parts": "the format holds text only",
-    "unfit_items": "the format cannot hold an item of the answer",
-    "unfit_tool_call": "the format cannot hold a tool call of this kind",
-    "unfit_no_message": "a side has no message at all",
-    "unfit_several_messages": "the format takes one message a side (--unfit last-turn keeps the last)",
-    "unfit_last_role": "a side does not end with the assistant",
-    "unfit_tools": "the format holds no tools",
-    "unfit_reasoning": "the format has no place for reasoning (--unfit inline-reasoning)",
-    "unfit_no_text": "the format needs text on both sides",
-    "unfit_prompt_turns": "the format takes one user message, with or without a system message",
-    "unfit_prompt_end": "the prompt does not end with the user (an assistant's beginning loses its meaning)",
-    "unfit_alternation": "the format needs turns that alternate",
-    "unfit_system": "the format takes one system message, at the start",
-    "unfit_template_text": "a side is a piece of chat templates' own text, which this trainer corrupts",
-    "shared_turns": "turns that both sides share moved into the prompt (--trajectory whole leaves them)",
-    "last_turn": "only the last message of each side was kept (last-turn, of --unfit or --trajectory)",
-    "inline_reasoning": "reasoning was put into the text (--unfit inline-reasoning)",
-}
-"""What each reason means; the names are stable."""
 
 _ALL_COUNTED = 2000
 _ONE_IN = 16
