@@ -25,8 +25,8 @@ _ROOM_ENDS = 0.92
 _FULL = 0.97
 _SLOPE = 4.0
 """Growth slows in the last quarter below that end. A fill swings by itself, more so the fewer sequences make it: ends
-at 0.85 and 0.92, and growth that slows from the start, cost 4 to 7 more percent of the rate of the best fixed number in
-the simulation (docs/parallelism.md), and saved three preemptions in a hundred rollouts."""
+at 0.85 and 0.92, and growth that slows from the start, cost 4 to 8 more percent of the rate of the best fixed number in
+the simulation (docs/parallelism.md), and saved 3 to 8 preemptions in a hundred rollouts."""
 _PREEMPTED = 0.85
 _COOLDOWN = 2.0
 
