@@ -34,6 +34,8 @@ def _prompt_notes(view: View, holds: Capabilities) -> Iterator[Note]:
     if not prompt or not any(_says(message) for message in prompt):
         yield Note("empty_prompt", "")
         return
+    if holds.as_it_came:
+        return
     yield from _message_notes("prompt", prompt, holds)
     if _role(prompt[-1]) == "assistant":
         yield Note("prefill", "")
@@ -48,7 +50,7 @@ def _side_notes(name: str, side: list[Any], holds: Capabilities, whole: bool) ->
         return
     if not whole and len(side) > 1 and not holds.several_messages:
         yield Note("several_messages", f"{name}: {len(side)} messages")
-    if _role(own[-1]) not in ("assistant", None):
+    if _role(own[-1]) not in ("assistant", None) and not holds.as_it_came:
         yield Note("not_assistant", f"{name} ends with {_role(own[-1])}")
     if not whole and holds.several_messages and any(_role(message) == "tool" for message in side):
         yield Note("tool_output_trained", name)
@@ -80,7 +82,7 @@ def _one_message(message: Any, holds: Capabilities) -> Iterator[tuple[str, str]]
         yield "wrong_type", ".content is no text"
     if message.get("reasoning_content") and not holds.reasoning:
         yield "reasoning_unsupported", ""
-    if message.get("tool_calls") and not holds.tools:
+    if message.get("tool_calls") and not (holds.tools or holds.as_it_came):
         yield "tools_unsupported", ".tool_calls"
 
 
@@ -110,12 +112,13 @@ def _reward_notes(row: Mapping[str, Any]) -> Iterator[Note]:
 
 
 def _is_item(message: Any) -> bool:
-    """An item of the Responses API: by its type, or by the type of its parts."""
+    """An item of the Responses API: by its type, or by the type of its parts. A message of plain text with the mark
+    `"type": "message"` reads as a Chat message."""
     if not isinstance(message, dict):
         return False
-    if _kind(message) in _ITEMS:
-        return True
     content = message.get("content")
+    if _kind(message) in _ITEMS:
+        return not (_kind(message) == "message" and isinstance(content, str) and _role(message) is not None)
     return isinstance(content, list) and any(_kind(part) in _PARTS for part in content)
 
 

@@ -42,6 +42,8 @@ class Capabilities:
     splits: bool = True
     """Turns that both sides share can move into the prompt; not where a record is whole conversations, or bytes of the
     row."""
+    as_it_came: bool = False
+    """Prompt and sides are the row's own bytes: how they end and what they call is their reader's affair."""
 
 
 class Unfit(Exception):  # noqa: N818 - a reason to drop one pair, counted in the funnel

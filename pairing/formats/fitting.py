@@ -20,6 +20,8 @@ def fitted(sides: Sides, holds: Capabilities, policy: UnfitPolicy) -> Sides:
     if sides.tools and not holds.tools:
         raise Unfit("unfit_tools")
     sides = _as_trajectory(sides, holds, policy)
+    if any(side[-1]["role"] != "assistant" for side in sides.both):
+        raise Unfit("unfit_last_role")  # a run that stopped behind a call's result: nobody's last word to train on
     turns = [*sides.prompt, *sides.chosen, *sides.rejected]
     if not holds.tools and any(m["role"] == "tool" or "tool_calls" in m for m in turns):
         raise Unfit("unfit_tools")
@@ -31,8 +33,6 @@ def fitted(sides: Sides, holds: Capabilities, policy: UnfitPolicy) -> Sides:
 def one_text(side: list[Message]) -> str:
     """The text of a completion that is one assistant message and nothing but text. Raises Unfit."""
     (message,) = side
-    if message["role"] != "assistant":
-        raise Unfit("unfit_last_role")
     if message.keys() - {"role", "content", "name"}:
         raise Unfit("unfit_tool_call" if "tool_calls" in message else "unfit_reasoning")
     if not message["content"].strip():
@@ -62,8 +62,6 @@ def _as_trajectory(sides: Sides, holds: Capabilities, policy: UnfitPolicy) -> Si
             return sides
         if not policy.last_turn:
             raise Unfit("unfit_several_messages")
-    if any(side[-1]["role"] != "assistant" for side in sides.both):
-        raise Unfit("unfit_last_role")
     return sides.with_turns(sides.chosen[-1:], sides.rejected[-1:], "last_turn")
 
 

@@ -57,8 +57,6 @@ class LlamaFactory(PlainFormat):
         if len(asked) % 2 == 0:
             raise Unfit("unfit_prompt_end")
         (chosen,), (rejected,) = (list(_turns(side)) for side in sides.both)
-        if any(turn["from"] not in wanted[1] for turn in (chosen, rejected)):
-            raise Unfit("unfit_last_role")
         if not (chosen["value"].strip() and rejected["value"].strip()):
             raise Unfit("unfit_no_text")
         tools = {"tools": dumps(sides.tools).decode()} if sides.tools else {}

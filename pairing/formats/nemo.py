@@ -33,8 +33,6 @@ class NemoRl(PlainFormat):
     )
 
     def fields(self, sides: Sides, pair: Pair) -> dict[str, Any]:
-        if any(side[-1]["role"] != "assistant" for side in sides.both):
-            raise Unfit("unfit_last_role")
         ranked = [{"rank": rank, "completion": side} for rank, side in enumerate(sides.both)]
         return {"context": sides.prompt, "completions": ranked}
 

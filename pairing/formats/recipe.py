@@ -33,6 +33,7 @@ class Recipe(Format):
         loss="the reader decides",
         notes="prompt is a string or a list, as in the row; tool definitions stay in the rollouts file",
         splits=False,
+        as_it_came=True,
     )
 
     def record(self, pair: Pair) -> bytes:

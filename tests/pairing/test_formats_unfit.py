@@ -9,6 +9,8 @@ import pytest
 from collector.errors import OutputError, UsageError
 from pairing import render_funnel
 from pairing.build import write_pairs
+from pairing.checking import check_file
+from pairing.formats import FORMATS
 from pairing.formats.policy import UnfitPolicy
 from pairing.reports.funnel import PairReport
 from pairing.settings import PairSettings
@@ -128,3 +130,21 @@ def test_a_policy_that_is_none(text: str, said: str) -> None:
     """One line with the flag and what it takes."""
     with pytest.raises(UsageError, match=f"--unfit {text}: {said}"):
         UnfitPolicy.parse(text)
+
+
+@pytest.mark.parametrize("format", sorted(FORMATS))
+@pytest.mark.parametrize("end", [tool_turns(1, "")[:2], [said("Which one?"), user("The last.")]])
+def test_a_side_that_ends_with_another_than_the_assistant(tmp_path: Path, format: str, end: list[Row]) -> None:
+    """A run that stopped behind a call's result has no last word to train on: the pair is counted out, and what is
+    written passes the check of its own target. The recipe writes rows as they came."""
+    name = "p.parquet" if format == "verl" else "p.jsonl"
+    rows = write_rows(tmp_path / "r.jsonl", *asked(user("q"))(end, [said("Only one.")]))
+    report = write_pairs([rows], tmp_path / name, PairSettings(format=format), False)
+    assert report.pairs == (format == "recipe")
+    assert check_file(tmp_path / name, format).counts.keys() <= {"no_rows", "tool_output_trained"}
+
+
+def test_the_last_turn_of_such_a_side_is_none(tmp_path: Path) -> None:
+    """No policy makes a user's turn an answer."""
+    rows = asked(user("q"))([said("Which one?"), user("The last.")], [said("Only one.")])
+    assert dict(pairs(tmp_path, rows, "trl", "last-turn")[1].pair_drops) == {"unfit_last_role": 1}
