@@ -10,7 +10,6 @@ import difflib
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from collector.cli import add_parsers
@@ -53,6 +52,10 @@ def _command(argv: list[str] | None) -> int:
     except PairmillError as error:
         sys.stderr.write(f"pairmill: error: {plain(_with_own_flags(str(error), args))}\n")
         return error.exit_code
+    except OSError as error:  # what no command looks out for, such as a path too long for the system
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"pairmill: error: {plain(f'{where}{error.strerror or error}')}\n")
+        return PairmillError.exit_code
     except SystemExit as end:  # argparse, after --help and --version
         return int(end.code or 0)
     except KeyboardInterrupt:
@@ -132,8 +135,8 @@ class _Version(argparse.Action):
 
 def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
     run = commands.add_parser("run", help="collect and pair, in one go; brings its own model when given no server")
-    run.add_argument("--output-dir", type=Path, required=True, metavar="DIR", help="where everything is written")
-    run.add_argument("--input", type=Path, metavar="PATH", help="prompts, JSONL (default: the bundled ones)")
+    run.add_argument("--output-dir", type=given_path, required=True, metavar="DIR", help="where everything is written")
+    run.add_argument("--input", type=given_path, metavar="PATH", help="prompts, JSONL (default: the bundled ones)")
     add_collect_options(run)
     add_pair_options(run)
     run.set_defaults(handler=_run, parser=run)
@@ -141,8 +144,8 @@ def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_pair(commands: argparse._SubParsersAction[Parser]) -> None:
     pair = commands.add_parser("pair", help="rollouts to preference pairs")
-    pair.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
-    pair.add_argument("--output", type=Path, required=True, metavar="PATH", help="pairs, JSONL")
+    pair.add_argument("--input", type=given_path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
+    pair.add_argument("--output", type=given_path, required=True, metavar="PATH", help="pairs, JSONL")
     pair.add_argument("--overwrite", action="store_true", help="replace the output when it exists")
     pair.add_argument(
         "--follow",
@@ -167,7 +170,7 @@ def _add_formats(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_check(commands: argparse._SubParsersAction[Parser]) -> None:
     check = commands.add_parser("check", help="look through any preference file for what its trainer trips over")
-    check.add_argument("file", type=Path, metavar="FILE", help="JSON lines or .parquet")
+    check.add_argument("file", type=given_path, metavar="FILE", help="JSON lines or .parquet")
     check.add_argument(
         "--target", default="auto", metavar="NAME", help="the format to check against (default: told from the rows)"
     )
@@ -211,8 +214,8 @@ def _add_tune(commands: argparse._SubParsersAction[Parser]) -> None:
     tune = commands.add_parser(
         "tune", help="find temperature, top_p and repeats on a pilot of prompts", conflict_handler="resolve"
     )
-    tune.add_argument("--output-dir", type=Path, required=True, metavar="DIR", help="where everything is written")
-    tune.add_argument("--input", type=Path, metavar="PATH", help="prompts, JSONL (default: the bundled ones)")
+    tune.add_argument("--output-dir", type=given_path, required=True, metavar="DIR", help="where everything is written")
+    tune.add_argument("--input", type=given_path, metavar="PATH", help="prompts, JSONL (default: the bundled ones)")
     add_collect_options(tune)
     add_tune_options(tune)
     tune.set_defaults(handler=_tune, parser=tune)

@@ -78,3 +78,26 @@ def test_run_speaks_of_its_own_flag_for_the_output(tmp_path: Path, capsys: pytes
     assert "is not a regular file; give another --output-dir\n" in capsys.readouterr().err
     assert main(["collect", f"--output={tmp_path / 'out' / 'rollouts.jsonl'}", *words]) == 1
     assert "is not a regular file; give another --output\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "wanted"),
+    [
+        (["pair", "--output=p", "--input", "a" * 5000], 1, "File name too long"),
+        (["check", "a" * 5000], 1, "File name too long"),
+        (["pair", "--output=p", "--input="], 2, "argument --input: is empty"),
+        (["pair", "--output=", "--input=r"], 2, "argument --output: is empty"),
+        (["pair", "--output=p\0q", "--input=r"], 2, "no path holds a NUL character"),
+        (["pair", "--output=p", "--input=r", "--min-gap=--"], 2, "argument --min-gap: -- is no value"),
+        (["stats", "--input=r", "--success=--"], 2, "argument --success: -- is no value"),
+        (["compare", "--input=r", "--strategy="], 2, "--strategy : give one of"),
+    ],
+)
+def test_a_value_that_is_none_is_one_line(
+    words: list[str], code: int, wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a shell makes of variables that are not set, and of names that no disk takes: no traceback."""
+    assert main(words) == code
+    err = capsys.readouterr().err
+    assert wanted in err
+    assert err.count("\n") == 1

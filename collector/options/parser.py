@@ -36,6 +36,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """`--flag=--`: argparse takes the value for the end of the options, and leaves an empty list in its place."""
+        if action.option_strings and arg_strings == ["--"]:
+            self.error(f"argument {'/'.join(action.option_strings)}: -- is no value")
+        return super()._get_values(action, arg_strings)
+
 
 def positive_int(text: str) -> int:
     """An argparse type: a whole number, 1 or more."""
@@ -72,6 +78,8 @@ def given_text(text: str) -> str:
 
 def given_path(text: str) -> Path:
     """An argparse type: a path. An empty text is none, not the current folder."""
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("no path holds a NUL character")
     return Path(given_text(text))
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collector.options import given_path
 from pairing.options.guards import add_guard_options, guards_from
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     """The flags of `pairmill explain`: a prompt, and those that pairing has, but for what is written."""
     parser.add_argument("prompt_id", nargs="?", metavar="PROMPT_ID", help="meta.prompt_id of a pair, or its beginning")
     parser.add_argument("--task", type=int, metavar="N", help="the task index, in its place")
-    parser.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
+    parser.add_argument("--input", type=given_path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
     group = parser.add_argument_group("pairing")
     add_strategy(group)
     add_policy_options(parser, group)
@@ -141,7 +141,7 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
 
 def add_compare_options(parser: argparse.ArgumentParser) -> None:
     """The flags of `pairmill compare`: several strategies, and those that pairing has, but for what is written."""
-    parser.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
+    parser.add_argument("--input", type=given_path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
     parser.add_argument("--json", action="store_true", help="one line of JSON in place of the table")
     group = parser.add_argument_group("pairing")
     group.add_argument(
@@ -162,7 +162,7 @@ def pair_settings(args: argparse.Namespace, strategy: str | None = None) -> Pair
     own = ("validation", "card", "workers", "index_memory", "group_size")
     written = {name: getattr(args, name) for name in own if hasattr(args, name)}
     return PairSettings(
-        strategy=strategy or args.strategy,
+        strategy=args.strategy if strategy is None else strategy,
         min_gap=args.min_gap,
         gap_kind=args.gap_kind,
         guards=guards_from(args),

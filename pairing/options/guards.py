@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from collector.options import given_path
 
 if TYPE_CHECKING:
     from pairing.guards import Guards
@@ -49,7 +50,10 @@ def add_guard_options(parser: argparse.ArgumentParser) -> None:
         "--token-budget", type=int, metavar="N", help="the trainer's maximum length: the sides must differ within it"
     )
     group.add_argument(
-        "--tokenizer", type=Path, metavar="FILE", help="a tokenizer.json that counts it (default: 4 bytes a token)"
+        "--tokenizer",
+        type=given_path,
+        metavar="FILE",
+        help="a tokenizer.json that counts it (default: 4 bytes a token)",
     )
     group.add_argument("--max-pairs", type=int, metavar="N", help="most pairs of a prompt")
     group.add_argument("--max-pairs-per-response", type=int, metavar="N", help="most pairs with the same response")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from collector.options import given_path
 from pairing.options.flags import add_policy_options, add_strategy
 
 __all__ = ["add_stats_options"]
@@ -25,7 +25,7 @@ _THRESHOLDS = (
 
 def add_stats_options(parser: argparse.ArgumentParser) -> None:
     """The inputs, what is told, the thresholds, and the flags that pairing has, but for what is written."""
-    parser.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
+    parser.add_argument("--input", type=given_path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
     parser.add_argument("--json", action="store_true", help="one line of JSON in place of the text")
     parser.add_argument(
         "--success", type=float, default=1.0, metavar="X", help="lowest reward of a success (default 1)"
@@ -36,8 +36,10 @@ def add_stats_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--list", type=int, default=5, metavar="N", help="saturated and hopeless prompts shown (default 5)"
     )
-    parser.add_argument("--write-saturated", type=Path, metavar="PATH", help="ids of all saturated prompts, JSONL")
-    parser.add_argument("--write-hopeless", type=Path, metavar="PATH", help="ids of all hopeless prompts, JSONL")
+    parser.add_argument(
+        "--write-saturated", type=given_path, metavar="PATH", help="ids of all saturated prompts, JSONL"
+    )
+    parser.add_argument("--write-hopeless", type=given_path, metavar="PATH", help="ids of all hopeless prompts, JSONL")
     parser.add_argument("--overwrite", action="store_true", help="replace these two files when they exist")
     group = parser.add_argument_group("thresholds: exit code 3, and a line for each that is not met")
     for flag, metavar, what in _THRESHOLDS:
