@@ -44,6 +44,8 @@ class LevelFigures:
     p50: float | None
     p90: float | None
     p99: float | None
+    longest: float | None
+    """The longest latency of the whole trials, their tails with it: a request that was left waiting shows here alone."""
     in_flight: float
     in_flight_min: float
     """The lowest of the trials' means."""
@@ -165,6 +167,7 @@ def _quality(made: Sequence[RequestRecord], groups: _Groups, rate: Interval) -> 
         "reward_std": _std([one.reward for one in made if one.reward is not None]),
         "truncated": _mean([float(one.truncated) for one in made]),
         "tokens_per_rollout": _mean([one.output_tokens for one in made if one.output_tokens is not None]),
+        "longest": max((one.latency for one in made), default=None),
         "rewards": groups.rewards,
         "lengths": groups.lengths,
     }

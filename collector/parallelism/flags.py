@@ -117,7 +117,11 @@ def _busy(figures: LevelFigures) -> str:
 
 def _unsteady(figures: LevelFigures) -> str | None:
     if not figures.warm:
-        return "some first request had not ended when the window opened: give more --level-seconds"
+        return (
+            "some first request had not ended when the window opened: give more --level-seconds;"
+            " or the server leaves early requests waiting while it serves later ones (longest:"
+            f" {figures.longest or 0.0:.1f} s)"
+        )
     if not figures.enough:
         return f"only {figures.rollouts} rollouts ended in {figures.seconds:.0f} s: give more --level-seconds"
     halves = figures.halves

@@ -32,6 +32,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("latency_p50_s", "p50 ms", lambda f: f.p50, 1000, short=True),
     Column("latency_p90_s", "p90 ms", lambda f: f.p90, 1000),
     Column("latency_p99_s", "p99 ms", lambda f: f.p99, 1000, short=True),
+    Column("latency_longest_s", "longest ms", lambda f: f.longest, 1000, short=True),
     Column("pairs_per_s", "usable pairs/s", lambda f: f.pairs_per_s, short=True),
     Column("pairs_per_million_tokens", "pairs/M tokens", lambda f: f.pairs_per_million_tokens, short=True),
     Column("reward_mean", "reward mean", lambda f: f.reward, short=True),
