@@ -45,7 +45,7 @@ class LevelFigures:
     p90: float | None
     p99: float | None
     longest: float | None
-    """The longest latency of the whole trials, their tails with it: a request that was left waiting shows here alone."""
+    """The longest latency of the whole trials, with their tails: a request that was left waiting shows here alone."""
     in_flight: float
     in_flight_min: float
     """The lowest of the trials' means."""
