@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import StringIO
 from itertools import accumulate
-from socketserver import ThreadingMixIn
-from threading import Thread
-from typing import Any, TypeVar
+from socketserver import TCPServer, ThreadingMixIn
+from threading import Lock, Thread
+from typing import Any, TextIO, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -26,6 +27,9 @@ __all__ = ["RunMetrics", "serving"]
 
 _LOOKS_UP_EVERY = 0.1
 """Seconds between the looks of the server's thread at whether it is to stop."""
+
+_MOST_OPEN = 32
+"""Connections to the metrics at once."""
 
 _Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
 
@@ -119,9 +123,42 @@ def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each scrape in a thread of its own, which does not keep the process alive."""
+    """Answers each scrape in a thread of its own, which does not keep the process alive.
+
+    Of many connections the oldest is cut: who opens them and says nothing takes neither the run's files and threads nor
+    the next scrape's turn.
+    """
 
     daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self._open: dict[socket.socket, None] = {}
+        self._guard = Lock()
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """As HTTPServer, but for the name of this machine: a look-up may take long, and nobody asks for it."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "metrics", self.server_address[1]
+        self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._guard:
+            if len(self._open) >= _MOST_OPEN:
+                with suppress(OSError):
+                    next(iter(self._open)).shutdown(socket.SHUT_RDWR)  # its thread closes it
+                self._open.pop(next(iter(self._open)))
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._guard:
+            self._open.pop(request, None)
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: a client that leaves, or is too slow, is no news for the user."""
 
 
 class _ServerOfIPv6(_Server):
@@ -134,6 +171,10 @@ class _Quiet(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: it would end up in the middle of the bar."""
+
+    def get_stderr(self) -> TextIO:
+        """Nowhere: there wsgiref would print its tracebacks."""
+        return StringIO()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,3 +192,50 @@ def fill(observer: LiveObserver) -> None:
     observer.answered("http://h", 0.5)
     observer.rollout(task(0), reply(3), verdict(1.0))
     observer.failed(task(0, 1), RolloutError("no"))
+
+
+def _said(url: str, request: bytes) -> bytes:
+    """The first bytes that a raw request brings back; none when the server just closes."""
+    with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port or 0), timeout=10) as wire:
+        wire.sendall(request)
+        return wire.recv(1000)
+
+
+def test_hostile_requests_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no request, or leaves in its middle, is answered or dropped, and never shows in the terminal."""
+    strange = (
+        b"POST /metrics HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+        b"GET /../../etc/passwd HTTP/1.1\r\n\r\n",
+        b"GET /%00%ff?name[]=\xff\xfe HTTP/1.1\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nAccept: text/plain; version=abc; escaping=values\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x00\x00\r\n\r\n",
+    )
+    with serving(LiveObserver(WATCH).tally, "127.0.0.1", 0) as url:
+        assert b"pairmill_tasks" in httpx.get(url).content
+        for request in strange:
+            assert b"root:" not in _said(url, request)
+        for half in (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nX: y"):
+            with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port or 0)) as wire:
+                wire.sendall(half)
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        assert httpx.get(url).status_code == 200
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and "process_request" in thread.name:
+            thread.join(20)
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "")
+
+
+def test_connections_that_say_nothing_neither_pile_up_nor_hold_the_end() -> None:
+    """Of many silent connections the oldest are cut: a scrape still gets in, and the end of the run waits for none."""
+    with serving(LiveObserver(WATCH).tally, "127.0.0.1", 0) as url:
+        where = (httpx.URL(url).host, httpx.URL(url).port or 0)
+        wires = [socket.create_connection(where, timeout=5) for _ in range(40)]
+        assert httpx.get(url).status_code == 200
+        assert wires[0].recv(1) == b""
+        with pytest.raises(TimeoutError):
+            wires[-1].settimeout(0.01)
+            wires[-1].recv(1)
+    for wire in wires:
+        wire.close()
