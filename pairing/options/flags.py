@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from collector.options import given_path
 from pairing.options.guards import add_guard_options, guards_from
+from pairing.options.paths import given_path
 
 if TYPE_CHECKING:
     from pairing.settings import PairSettings

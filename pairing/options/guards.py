@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from collector.options import given_path
+from pairing.options.paths import given_path
 
 if TYPE_CHECKING:
     from pairing.guards import Guards

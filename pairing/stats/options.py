@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from collector.options import given_path
 from pairing.options.flags import add_policy_options, add_strategy
+from pairing.options.paths import given_path
 
 __all__ = ["add_stats_options"]
 
