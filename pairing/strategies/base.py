@@ -63,12 +63,14 @@ class Pool:
 
     @property
     def std(self) -> float:
-        """Standard deviation (of the population) of their rewards; over 0, as they differ, or infinite."""
-        mean = self.mean
+        """Standard deviation (of the population) of their rewards: over 0 where they differ; it may be infinite."""
+        mean, count = self.mean, len(self.usable)
+        away = [reward_of(rollout) - mean for rollout in self.usable]
         try:
-            return math.sqrt(math.fsum((reward_of(r) - mean) ** 2 for r in self.usable) / len(self.usable))
+            found = math.sqrt(math.fsum(one**2 for one in away) / count)
         except OverflowError:
             return math.inf
+        return found or _tiny_spread(away)
 
     def rank(self, rollout: Rollout) -> int:
         """How many usable rollouts have a higher reward: 0 for the best, equals share a rank."""
@@ -105,6 +107,15 @@ def ranked(rollouts: Iterable[Rollout]) -> list[Rollout]:
     """By reward, highest first, among equals by rollout index: the first is what best_worst chooses, and the last what
     it rejects."""
     return sorted(rollouts, key=_rank_key)
+
+
+def _tiny_spread(away: Sequence[float]) -> float:
+    """The deviation of rewards so near to each other that the squares of their distances are no floats: those of the
+    distances' shares are. 0 for equal ones alone."""
+    most = max(map(abs, away))
+    if not most:
+        return 0.0
+    return max(most * math.sqrt(math.fsum((one / most) ** 2 for one in away) / len(away)), math.ulp(0.0))
 
 
 def _rank_key(rollout: Rollout) -> tuple[float, int]:

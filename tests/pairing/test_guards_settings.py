@@ -189,3 +189,10 @@ def test_wrong_numbers_are_usage_errors(make: Callable[[], Any], wanted: str) ->
     with pytest.raises(UsageError, match="^--") as raised:
         make()
     assert str(raised.value).startswith(wanted)
+
+
+@pytest.mark.parametrize("rewards", [[5e-324, 0.0], [0.0] * 20 + [5e-324], [1e-200, 0.0, 2e-200]])
+def test_rewards_nearer_than_their_squares_have_a_spread(rewards: list[float]) -> None:
+    """A gap in standard deviations is a number for any two rewards that differ."""
+    outcome = outcome_of(group(rewards), gap="zscore", min_gap=0.15)
+    assert (outcome.reason, len(outcome.kept)) == (None, 1)
