@@ -79,7 +79,9 @@ def _told(path: Path, rows: Iterator[Found]) -> tuple[Iterator[Found], str, str]
     first = list(islice(rows, _LOOKED_AT))
     guess = guess_target([found.row for found in first if found.row is not None])
     if guess is None:
-        raise UsageError(f"{path}: the target cannot be told from the first rows: give --target NAME")
+        faults = (f" (line {found.number} is {found.fault})" for found in first if found.row is None)
+        why = next(faults, "" if first else " (there is none)")
+        raise UsageError(f"{path}: the target cannot be told from the first rows{why}: give --target NAME")
     return chain(first, rows), *guess
 
 
@@ -93,7 +95,10 @@ def _check_rows(rows: Iterator[Found], report: CheckReport) -> None:
             report.add(found.number, [Note(found.fault or "not_json", found.detail)])
             continue
         report.rows += 1
-        notes = list(_row_notes(found.row, target, neighbours))
+        try:
+            notes = list(_row_notes(found.row, target, neighbours))
+        except RecursionError:
+            notes = [Note("wrong_type", "nested too deep")]
         if drift is not None:
             notes += drift.notes(found.row, found.offset)
         report.add(found.number, notes)

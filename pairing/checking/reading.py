@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,9 @@ def _of_line(number: int, offset: int, line: bytes) -> Found:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return Found(number, offset, None, "not_json", str(error))
+        marked = line.startswith(codecs.BOM_UTF8)
+        detail = "a byte order mark stands in front: save it as UTF-8 without one" if marked else str(error)
+        return Found(number, offset, None, "not_json", detail)
     if not isinstance(row, dict):
         return Found(number, offset, None, "not_object", type(row).__name__)
     return Found(number, offset, row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -19,8 +20,10 @@ _PARTS = frozenset({"output_text", "input_text"})
 def common_notes(row: Mapping[str, Any], view: View, holds: Capabilities, whole: bool) -> Iterator[Note]:
     """What is wrong with the row for a target that can hold `holds`. `whole`: its sides begin with the prompt."""
     yield from _prompt_notes(view, holds)
+    shared = _shared(view) if whole else 0
     for name, side in view.sides:
-        yield from _side_notes(name, side, holds, whole)
+        own = side if not whole else side[shared:] if holds.several_messages and shared < len(side) else side[-1:]
+        yield from _side_notes(name, side, own, holds, whole)
     yield from _tool_notes(view, holds)
     if view.chosen and view.chosen == view.rejected:
         yield Note("identical_sides", "")
@@ -41,8 +44,14 @@ def _prompt_notes(view: View, holds: Capabilities) -> Iterator[Note]:
         yield Note("prefill", "")
 
 
-def _side_notes(name: str, side: list[Any], holds: Capabilities, whole: bool) -> Iterator[Note]:
-    own = side[-1:] if whole else side
+def _shared(view: View) -> int:
+    """How many messages both sides begin with: the prompt, where it stands on the sides."""
+    both = zip(view.chosen or [], view.rejected or [], strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
+
+
+def _side_notes(name: str, side: list[Any], own: list[Any], holds: Capabilities, whole: bool) -> Iterator[Note]:
+    """`own` is the side without what is a prompt's."""
     if not any(_says(message) for message in own):
         yield Note("empty_side", name)
     yield from _message_notes(name, side, holds)

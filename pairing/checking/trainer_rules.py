@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import orjson
-
 from pairing.checking.layouts import Note, View
 from pairing.formats.axolotl import is_template_text
 
@@ -142,11 +140,10 @@ class Neighbours:
     """KTO: tells when a row has the prompt of the row before it."""
 
     def __init__(self) -> None:
-        self._before: bytes | None = None
+        self._before: list[Any] | None = None
 
     def notes(self, view: View) -> Iterator[Note]:
         """Call it for each row, in order."""
-        prompt = orjson.dumps(view.prompt)
-        if prompt == self._before:
+        if view.prompt is not None and view.prompt == self._before:
             yield Note("neighbours", "")
-        self._before = prompt
+        self._before = view.prompt

@@ -247,3 +247,36 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(InputError, match="no such file"):
             check_file(path)
+
+
+def test_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    """The line looks right in an editor; the mark is what a loader trips over."""
+    (tmp_path / "p.jsonl").write_bytes(
+        b"\xef\xbb\xbf" + json.dumps(PAIR).encode() + b"\r\n" + json.dumps(PAIR).encode()
+    )
+    report = check_file(tmp_path / "p.jsonl", "trl")
+    assert dict(report.counts) == {"not_json": 1}
+    assert "byte order mark" in report.shown["not_json"][0][1]
+
+
+@pytest.mark.parametrize("target", sorted(FORMATS))
+def test_nesting_as_deep_as_a_reader_takes_it(tmp_path: Path, target: str) -> None:
+    """Found or passed over, in the prompt and on the sides: no row ends the check."""
+    deep = "[" * 990 + "]" * 990
+    keys = ("prompt", "messages", "context", "conversations", "completion", "chosen", "rejected", "completions")
+    line = f'{{{", ".join(f"{json.dumps(key)}: {deep}" for key in keys)}, "label": true}}'
+    assert check_file(write_lines(tmp_path / "p.jsonl", [line, line]), target).wrong
+
+
+def test_an_array_of_rows_is_said_where_the_target_cannot_be_told(tmp_path: Path) -> None:
+    """The commonest file that is no JSON lines: the first line's fault stands in the error."""
+    with pytest.raises(UsageError, match=r"from the first rows \(line 1 is not_object\): give --target"):
+        check_file(write_lines(tmp_path / "p.json", [json.dumps([PAIR, PAIR])]))
+
+
+def test_a_run_that_called_and_then_said_nothing_is_no_empty_side(tmp_path: Path) -> None:
+    """Where the sides are whole conversations of several turns, all that is not shared is the side."""
+    said_nothing = [USER, CALLS, {"role": "tool", "tool_call_id": "c", "content": "2"}, said("")]
+    row = {"chosen": said_nothing, "rejected": [USER, BAD], "margin": 1.0}
+    assert not checked(tmp_path, "trl-implicit", row).wrong
+    assert checked(tmp_path, "trl-implicit", {"chosen": [USER, said("")], "rejected": [USER, BAD]}).counts["empty_side"]
