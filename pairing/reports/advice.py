@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from collector.terminal import plain
 from pairing.reports.funnel import REASONS, PairReport
+from pairing.reports.numbers import rounded
 
 __all__ = ["hints"]
 
@@ -144,7 +145,7 @@ def _too_alike(report: PairReport, low_yield: bool) -> Iterator[str]:
     evidence = [f"{equal:,} with all rewards equal"] if equal else []
     evidence += [f"{same:,} with the same text on both sides"] if same else []
     evidence += [_differing(report)] if report.distinct_of else []
-    evidence += [f"the mean gap is {report.gaps.mean:.2f} (0.2-0.4 is usual)"] if low_gap else []
+    evidence += [f"the mean gap is {rounded(report.gaps.mean, 2)} (0.2-0.4 is usual)"] if low_gap else []
     yield (
         f"{report.paired:,} of {report.groups:,} prompts give a pair ({report.pair_yield:.0%}; 60-80% is usual): "
         f"{'; '.join(evidence)}. {_remedy(report)}"
@@ -192,7 +193,7 @@ def _too_poor(report: PairReport, warmer: bool) -> Iterator[str]:
     ways.append("give easier prompts")
     if report.reward_values > 2 and report.rewards.maximum > _LOW_REWARD:  # of 0 and 1 every chosen one is above it
         ways.append("give --min-chosen-reward 0.3")
-    yield f"The mean reward is {report.rewards.mean:.2f}: {', or '.join(ways)}."
+    yield f"The mean reward is {rounded(report.rewards.mean, 2)}: {', or '.join(ways)}."
 
 
 def _poor(report: PairReport) -> bool:

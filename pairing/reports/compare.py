@@ -19,6 +19,7 @@ from pairing.pairs import Pair
 from pairing.reading.files import ReadTally, input_files
 from pairing.reading.groups import Group, NotInOrder, groups_in_order, iter_groups
 from pairing.reading.rollouts import BrokenLine, Rollout
+from pairing.reports.numbers import mean_of, rounded
 from pairing.strategies.base import reward_of
 
 __all__ = ["DEFAULT", "Column", "compare", "compared", "render"]
@@ -71,12 +72,12 @@ class Column:
             "pairs": pairs,
             "prompts": self.prompts,
             "prompts_with_a_pair": self.paired / self.prompts if self.prompts else None,
-            "mean_gap": _mean(self.gaps),
-            "mean_chosen_reward": _mean(self.chosen),
-            "mean_rejected_reward": _mean(self.rejected),
+            "mean_gap": mean_of(self.gaps),
+            "mean_chosen_reward": mean_of(self.chosen),
+            "mean_rejected_reward": mean_of(self.rejected),
             "chosen_longer": self.longer / pairs if pairs else None,
-            "mean_chosen_length": _mean(self.lengths[0]),
-            "mean_rejected_length": _mean(self.lengths[1]),
+            "mean_chosen_length": mean_of(self.lengths[0]),
+            "mean_rejected_length": mean_of(self.lengths[1]),
             "chosen_truncated": self.cut[0] / pairs if pairs else None,
             "rejected_truncated": self.cut[1] / pairs if pairs else None,
             "same_as_best_worst": self.as_best_worst / pairs if pairs else None,
@@ -139,9 +140,7 @@ def _cells(n: dict[str, Any]) -> tuple[str, ...]:
         plain(n["strategy"]),
         f"{n['pairs']:,}",
         f"{n['prompts_with_a_pair']:.1%}",
-        f"{n['mean_gap']:.3f}",
-        f"{n['mean_chosen_reward']:.3f}",
-        f"{n['mean_rejected_reward']:.3f}",
+        *(rounded(n[f"mean_{what}"]) for what in ("gap", "chosen_reward", "rejected_reward")),
         f"{n['chosen_longer']:.0%}",
         f"{n['mean_chosen_length']:.0f}/{n['mean_rejected_length']:.0f}",
         f"{n['chosen_truncated']:.0%}/{n['rejected_truncated']:.0%}",
@@ -160,7 +159,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _quarters(values: list[float] | None) -> str:
-    return "-" if values is None else " ".join(f"{value:.3g}" if value < 1000 else f"{value:.0f}" for value in values)
+    whole = range(1000, 1_000_000)  # `.3g` would cut their digits
+    return "-" if values is None else " ".join(f"{v:.0f}" if int(v) in whole else f"{v:.3g}" for v in values)
 
 
 def _quartiles(values: array[float]) -> list[float] | None:
@@ -169,10 +169,6 @@ def _quartiles(values: array[float]) -> list[float] | None:
         return None
     ordered = sorted(values)
     return [ordered[int(share * (len(ordered) - 1) + 0.5)] for share in _QUARTERS]
-
-
-def _mean(values: array[float]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 def _key(pair: Pair) -> _Key:

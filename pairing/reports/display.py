@@ -12,6 +12,7 @@ from itertools import zip_longest
 
 from collector.terminal import plain
 from pairing.reports.funnel import REASONS, PairReport, SamplePair
+from pairing.reports.numbers import rounded
 from pairing.strategies.auto import Auto
 
 __all__ = ["render_funnel", "side_by_side"]
@@ -30,7 +31,7 @@ def render_funnel(report: PairReport) -> str:
         ("  with a pair", report.paired, f"{report.pair_yield:.1%} of prompts"),
         *_extra_pairs(report),
         *((f"  ~ {name}", count, REASONS[name]) for name, count in sorted(report.adapted.items())),
-        ("pairs", report.pairs, f"mean gap {report.gaps.mean:.3f}" if report.pairs else "none"),
+        ("pairs", report.pairs, f"mean gap {rounded(report.gaps.mean)}" if report.pairs else "none"),
         *_rules(report),
     ]
     name_width = max(len(name) for name, _, _ in rows)
@@ -78,7 +79,8 @@ def _reward_note(report: PairReport) -> str:
         return ""
     rewards = report.rewards
     cut = f"; {report.truncated:,} truncated" if report.truncated else ""
-    return f"reward mean {rewards.mean:.3f}, std {rewards.std:.3f}, {rewards.minimum:g} to {rewards.maximum:g}{cut}"
+    ends = f"{rewards.minimum:g} to {rewards.maximum:g}"
+    return f"reward mean {rounded(rewards.mean)}, std {rounded(rewards.std)}, {ends}{cut}"
 
 
 def _broken_lines(report: PairReport) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pairing.reports.advice import hints
 from pairing.reports.funnel import REASONS, PairReport
+from pairing.reports.numbers import rounded
 from pairing.stats.figures import Figures
 from pairing.stats.gather import StatsReport
 
@@ -79,12 +80,12 @@ def _gap(report: StatsReport, figures: Figures) -> Iterator[Check]:
         return  # the page speaks of rewards from 0 to 1
     verdict = _verdict(figures.mean_gap, 0.2, 0.4)
     notes = {
-        "low": f"the rewards of a prompt differ by {report.numbers.std_spread.mean:.2f} (std): a larger --min-gap"
-        " leaves the closest pairs out",
+        "low": f"the rewards of a prompt differ by {rounded(report.numbers.std_spread.mean, 2)} (std):"
+        " a larger --min-gap leaves the closest pairs out",
         "high": "wide is not wrong, the evidence is split; --max-gap X leaves the widest out",
     }
     yield Check(
-        "mean gap", f"{figures.mean_gap:.2f}", "0.2-0.4", verdict, (notes[verdict],) if verdict in notes else ()
+        "mean gap", rounded(figures.mean_gap, 2), "0.2-0.4", verdict, (notes[verdict],) if verdict in notes else ()
     )
 
 

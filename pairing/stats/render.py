@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from collector.terminal import plain
 from pairing.reports.advice import hints
+from pairing.reports.numbers import rounded
 from pairing.stats.bars import render_bars
 from pairing.stats.diagnosis import checks
 from pairing.stats.figures import Figures
@@ -61,11 +62,11 @@ def _histogram(name: str, found: Histogram, notes: Iterator[str], width: int, bl
 def _reward_notes(report: StatsReport) -> Iterator[str]:
     n, f = report.numbers, Figures.of(report)
     spread = n.reward_spread
-    yield f"mean {spread.mean:.3f}, std {spread.std:.3f}, from {spread.minimum:g} to {spread.maximum:g}"
+    yield f"mean {rounded(spread.mean)}, std {rounded(spread.std)}, from {spread.minimum:g} to {spread.maximum:g}"
     if f.all_same is None:
         return
     tenths = ", ".join(f"{n.stds.quantile(share) or 0:.3g}" for share in (0.1, 0.5, 0.9))
-    yield f"std within a prompt: mean {n.std_spread.mean:.3f}; at 10%, 50%, 90% of the prompts {tenths}"
+    yield f"std within a prompt: mean {rounded(n.std_spread.mean)}; at 10%, 50%, 90% of the prompts {tenths}"
     yield (
         f"{n.judged:,} prompts with two rewards: {n.all_same:,} all the same ({f.all_same:.1%});"
         f" {n.saturated.count:,} saturated, all {n.asked.success:g} or more ({f.saturated:.1%});"
@@ -75,7 +76,7 @@ def _reward_notes(report: StatsReport) -> Iterator[str]:
 
 def _gap_notes(report: StatsReport) -> Iterator[str]:
     gaps = report.funnel.gaps
-    yield f"mean {gaps.mean:.3f}, std {gaps.std:.3f}, from {gaps.minimum:g} to {gaps.maximum:g}"
+    yield f"mean {rounded(gaps.mean)}, std {rounded(gaps.std)}, from {gaps.minimum:g} to {gaps.maximum:g}"
 
 
 def _passes(numbers: Numbers) -> Iterator[str]:

@@ -91,3 +91,13 @@ def test_the_guards_are_the_same_for_all(source: str, capsys: pytest.CaptureFixt
     code, out = compared(capsys, "--input", source, "--where", "false")
     assert code == 3
     assert out.splitlines()[1].split() == ["best_worst", "0", *"-" * 8]
+
+
+def test_rewards_at_the_end_of_what_floats_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Means whose sums are no floats, as JSON that every reader takes, and a table no wider than a screen."""
+    rows = write_rows(
+        tmp_path / "r.jsonl", *(our_row(task, n, r) for task in range(4) for n, r in enumerate([1e308, 1]))
+    )
+    code, text = compared(capsys, "--input", str(rows), "--strategy", "best_worst", "--json")
+    assert (code, json.loads(text, parse_constant=pytest.fail)[0]["mean_gap"]) == (0, 1e308)
+    assert max(map(len, compared(capsys, "--input", str(rows))[1].splitlines())) <= 100
