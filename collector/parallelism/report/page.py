@@ -41,10 +41,7 @@ _ABOUT = (
 _CURVE = 60
 """Points of a model's curve."""
 _BUSY = 85.0
-_QUALITY = (
-    "Load should not change it; slower levels saw fewer prompts. The axis does not begin at 0."
-    " The test below compares the same prompts."
-)
+_QUALITY = "Load should not change it; slower levels saw fewer prompts. The axis does not begin at 0."
 
 Point = tuple[float, float, float | None, float | None]
 Line = tuple[str, int, Callable[[LevelFigures], float | Interval | None], float]
