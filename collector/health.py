@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
@@ -28,7 +29,9 @@ __all__ = ["Health", "is_unanswered"]
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
-_SERVER_ERROR = 500
+_OF_ITS_OWN, _OF_OURS = "--rollout-timeout", "--dead-after"
+"""Which limit holds for errors that a server gets over by itself, and for those (no key, another model) that somebody
+has to see to: all that is sent meanwhile would fail for good."""
 _PROBE_SECONDS = 10.0
 """A server that takes longer for its model list is hung: it would hold requests as long."""
 
@@ -38,10 +41,20 @@ def is_unanswered(error: RequestError) -> bool:
     return error.connection or error.failure_class == "timeout"
 
 
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """An endpoint that answers, and with errors alone: since when, how many seconds of it end the run, and which flag
+    says so."""
+
+    since: float
+    seconds: float
+    flag: str
+
+
 class Health:
     """The health of a run's endpoints. `returned` is called whenever one is back. `gone` is called when all replicas of
-    one kind (of the run's server, or of one agent) have been away for `dead_after` seconds, or answered with errors for
-    the time of a rollout's attempts: with the error that says so."""
+    one kind (of the run's server, or of one agent) have been away or refused us for `dead_after` seconds, or answered
+    with errors of their own for the time of a rollout's attempts: with the error that says so."""
 
     def __init__(
         self,
@@ -59,8 +72,8 @@ class Health:
         self._tasks: TaskGroup | None = None
         self._told: set[Endpoint] = set()
         self._told_of_errors: set[Endpoint] = set()
-        self._down: dict[Endpoint, float] = {}
-        """Those that are away though they answer: with errors, since then."""
+        self._down: dict[Endpoint, _Outage] = {}
+        """Those that are away though they answer."""
 
     def watch(self, tasks: TaskGroup) -> None:
         """Begins: endpoints that are away are asked by tasks of `tasks`, which the caller cancels at the end."""
@@ -98,14 +111,14 @@ class Health:
                 self._observer.note(
                     f"{endpoint.name}: gives errors alone ({cause}); its prompts go to the other endpoints meanwhile"
                 )
-        elif error.status >= _SERVER_ERROR and not endpoint.away and (opened or endpoint.breaker.try_again(now)):
+        elif not endpoint.away and (opened or endpoint.breaker.try_again(now)):
             self._doubt(endpoint, cause, now)
 
     def _doubt(self, endpoint: Endpoint, cause: str, now: float) -> None:
         """Sends nothing more to an endpoint of errors until its model list says that they are the prompts'."""
         if self._tasks is not None:
             endpoint.away = True
-            self._down[endpoint] = now
+            self._down[endpoint] = _Outage(now, endpoint.settings.timeouts.rollout, _OF_ITS_OWN)
             self._tasks.start_soon(self._ask, endpoint, cause)
 
     def worked(self, endpoint: Endpoint) -> None:
@@ -138,8 +151,8 @@ class Health:
             try:
                 await check_endpoint(endpoint.client, endpoint.settings, self._protocol, within=_PROBE_SECONDS)
             except ServerError as error:
-                if not isinstance(error, UnreachableError):  # it is there, and serves something else now
-                    cause = str(error)
+                if not isinstance(error, UnreachableError):  # it is there, and refuses us, or serves something else now
+                    cause = str(error).removeprefix(f"{endpoint.name}: ")
                 self._note_failure(endpoint, error)
                 if self._is_the_end(group, cause):
                     return
@@ -152,11 +165,17 @@ class Health:
             await anyio.sleep(pause)
 
     def _note_failure(self, endpoint: Endpoint, error: ServerError) -> None:
-        if not isinstance(error, NotReadyError):
+        before = self._down.get(endpoint)
+        if isinstance(error, NotReadyError):
+            seconds, flag = endpoint.settings.timeouts.rollout, _OF_ITS_OWN
+        elif isinstance(error, UnreachableError):
             self._down.pop(endpoint, None)
             endpoint.watch.failed()
-        elif endpoint not in self._down:
-            self._down[endpoint] = time.monotonic()
+            return
+        else:
+            seconds, flag = endpoint.settings.retry.dead_after, _OF_OURS
+        if before is None or before.flag != flag:
+            self._down[endpoint] = _Outage(time.monotonic(), seconds, flag)
             endpoint.watch.replied()
             self._told.discard(endpoint)  # what was told of it is over
 
@@ -164,34 +183,35 @@ class Health:
         """Whether all of a group are gone for good; says so to the run."""
         if not all(self._is_gone(endpoint) for endpoint in group.endpoints):
             return False
-        settings = group.endpoints[0].settings
         names = ", ".join(endpoint.name for endpoint in group.endpoints)
-        start = "the server" if len(group.endpoints) == 1 else "one of them"
-        what = f"no connection for {settings.retry.dead_after:g} seconds"
-        if any(endpoint in self._down for endpoint in group.endpoints):
-            what = f"nothing but errors for {settings.timeouts.rollout:g} seconds (--rollout-timeout)"
+        what = f"no connection for {group.endpoints[0].settings.retry.dead_after:g} seconds"
+        way_out = "start the server" if len(group.endpoints) == 1 else "start one of them"
+        outage = next((self._down[endpoint] for endpoint in group.endpoints if endpoint in self._down), None)
+        if outage is not None:
+            what = f"nothing but errors for {outage.seconds:g} seconds ({outage.flag})"
+            way_out = way_out if outage.flag == _OF_ITS_OWN else "see to that"
         self._gone(
             ServerError(
-                f"{names}: {what} ({cause}); what was collected is on disk: start {start} and run again with --resume"
+                f"{names}: {what} ({cause}); what was collected is on disk: {way_out} and run again with --resume"
             )
         )
         return True
 
     def _is_gone(self, endpoint: Endpoint) -> bool:
-        since = self._down.get(endpoint)
-        if since is not None:
-            return endpoint.away and time.monotonic() - since >= endpoint.settings.timeouts.rollout
+        outage = self._down.get(endpoint)
+        if outage is not None:
+            return endpoint.away and time.monotonic() - outage.since >= outage.seconds
         return endpoint.away and endpoint.watch.failing_for() >= endpoint.settings.retry.dead_after
 
     def _tell(self, endpoint: Endpoint, group: Replicas, cause: str) -> None:
         if endpoint in self._told:
             return
         self._told.add(endpoint)
-        if group.all_away and endpoint in self._down:
-            patience = endpoint.settings.timeouts.rollout
+        outage = self._down.get(endpoint)
+        if group.all_away and outage is not None:
             self._observer.note(
                 f"{endpoint.name}: gives errors alone, for its model list too ({cause}); nothing is sent until that is"
-                f" over; after {patience:g} seconds (--rollout-timeout) the run ends"
+                f" over; after {outage.seconds:g} seconds ({outage.flag}) the run ends"
             )
         elif group.all_away:
             patience = endpoint.settings.retry.dead_after
