@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from collector.observer import Observer
 from collector.live import LiveObserver
+from collector.observer import Observer
 from collector.settings import CollectSettings
 
 _ASK = """

@@ -11,7 +11,16 @@ from collector.records.identity import prompt_id_of
 from collector.records.messages import prompt_messages
 
 Row = dict[str, Any]
-ABSENT = object()
+
+
+class _Absent:
+    """Its name is the same in every process: it stands in the names of tests."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
 
 
 def our_row(task: int, rollout: int, reward: Any = 0.0, text: str | None = None, **fields: Any) -> Row:
