@@ -6,11 +6,11 @@ Model text is hostile: what could move the cursor, colour, or reorder a line is 
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
 from collector.terminal import plain
+from pairing.reports.columns import columns
 from pairing.reports.funnel import REASONS, PairReport, SamplePair
 from pairing.reports.numbers import rounded
 from pairing.strategies.auto import Auto
@@ -50,7 +50,7 @@ def side_by_side(pair: SamplePair, width: int = 100) -> str:
     heading = f"prompt {plain(pair.prompt_id)}, gap {pair.gap:.3g}"
     lines = [heading, *(f"  {line}" for line in _wrapped(pair.prompt, width - 2)), "-" * width]
     for one, other in zip_longest(left, right, fillvalue=""):
-        lines.append(f"{one}{' ' * (column - _columns(one))}{_GUTTER}{other}".rstrip())
+        lines.append(f"{one}{' ' * (column - columns(one))}{_GUTTER}{other}".rstrip())
     return "\n".join(lines)
 
 
@@ -109,13 +109,9 @@ def _fitted(line: str, width: int) -> Iterator[str]:
     """`line` in pieces of at most `width` columns, for text whose characters take two."""
     piece, used = "", 0
     for char in line:
-        if used + _columns(char) > width:
+        if used + columns(char) > width:
             yield piece
             piece, used = "", 0
         piece += char
-        used += _columns(char)
+        used += columns(char)
     yield piece
-
-
-def _columns(text: str) -> int:
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from collector.terminal import plain
 from pairing.reports.advice import hints
+from pairing.reports.columns import columns
 from pairing.reports.numbers import rounded
 from pairing.stats.bars import render_bars
 from pairing.stats.diagnosis import checks
@@ -160,7 +160,7 @@ def _cut(line: str, width: int) -> str:
     """The line's beginning, at most `width` columns of it."""
     used = 0
     for place, char in enumerate(line):
-        used += 0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        used += columns(char)
         if used > width:
             return line[:place].rstrip()
     return line.rstrip()

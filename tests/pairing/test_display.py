@@ -298,3 +298,21 @@ def test_unscored_and_lonely_rollouts_are_explained(tmp_path: Path) -> None:
     assert hint.startswith("The input is empty: give the file that was collected as --input. ")
     assert hint.endswith("its failures file says why.")
     assert "pairs" in render_funnel(empty)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0e17\u0e35\u0e48\u0e19\u0e31\u0e48\u0e19",
+        "\u0939\u093f\u0928\u094d\u0926\u0941",
+        "2\ufe0f\u20e3",
+        "e\u0301\u0301",
+    ],
+)
+def test_marks_take_no_column(text: str) -> None:
+    """Vowels and accents that stand on the letter before: the rule between both sides stays straight."""
+    width = sum(unicodedata.category(char) not in ("Mn", "Me") for char in text)
+    shown = [line for line in side_by_side(sample("q", text, "other"), 60).splitlines() if " | " in line]
+    edges = {line.index("|") for line in shown if text not in line}
+    (line,) = [line for line in shown if text in line]
+    assert edges == {line.index("|") - len(text) + width}
