@@ -1,58 +1,50 @@
 """Several processes that pair one file in task order, each a part of it at a time; the result is that of one.
 
-Each hands back its parts' records and counts, and the parts are written in the order of the file. What differs from a
-single process is rounding, in the last digits of means.
+This process pairs as well: it is one of them. The others encode their records into drafts beside the output, which are
+copied to where they belong as soon as all before them is written. What differs from a single process is rounding, in
+the last digits of means.
 """
 
 from __future__ import annotations
 
+import gc
+import pickle
 import signal
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, fields
-from functools import partial
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from collector.errors import PairmillError
+from collector.errors import OutputError, PairmillError
 from collector.records.spread import Spread
-from pairing.fast_lane import FastLane
-from pairing.outcomes import Policy, Sink
+from pairing.outcomes import Policy
+from pairing.output.blocks import BlockSink, write_blocks
+from pairing.output.drafts import new_draft, remove_stale
+from pairing.output.split import SplitWriter
+from pairing.output.writer import PairWriter
+from pairing.parts import Pairing, Part, PartPairer
 from pairing.reading.compression import is_compressed
 from pairing.reading.files import ReadTally
 from pairing.reading.groups import NotInOrder
-from pairing.reading.plain_rows import Run, Trust
-from pairing.reading.spans import SPAN, read_span, span_starts
+from pairing.reading.spans import SPAN, spans_of
 from pairing.reports.funnel import Tally
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 __all__ = ["can_share", "merge", "pair_in_workers"]
 
-_WAITING_EACH = 2
-"""Parts in hand for each worker: one at work, one done or waiting."""
-
-
-class Pairing(Protocol):
-    """`build.pair_runs`: pairs runs into a tally and a sink."""
-
-    def __call__(self, runs: Any, trust: Trust, policy: Policy, tally: Tally, writer: Any) -> None: ...
-
-
-@dataclass(slots=True)
-class _Part:
-    """What came of one part of the file."""
-
-    tally: Tally = field(default_factory=Tally)
-    records: list[tuple[Any, str]] = field(default_factory=list)
-    first: int | None = None
-    last: int | None = None
-    """The task indices of its first and last run; None for a part without."""
-
-    def write(self, record: Any, prompt_id: str) -> None:
-        self.records.append((record, prompt_id))
+_AHEAD = 2
+"""Parts that a worker has in hand: one at work, one that waits, so that it need not."""
+_DRAFTS = 4
+"""Parts of one worker that are not yet in the output. Each has a draft, which is used again and again."""
+_HELD = 4
+"""Parts of this process that wait for an earlier one."""
 
 
 def can_share(files: Sequence[Path], workers: int) -> bool:
@@ -60,25 +52,16 @@ def can_share(files: Sequence[Path], workers: int) -> bool:
     return workers > 1 and len(files) == 1 and not is_compressed(files[0]) and files[0].stat().st_size > SPAN
 
 
-def pair_in_workers(path: Path, policy: Policy, tally: Tally, writer: Sink, workers: int, pair_runs: Pairing) -> None:
+def pair_in_workers(
+    path: Path, policy: Policy, tally: Tally, writer: PairWriter | SplitWriter, workers: int, pair_runs: Pairing
+) -> None:
     """Pair `path` in `workers` processes. Raises NotInOrder where one process would, and PairmillError when a process
     was killed."""
-    from concurrent.futures.process import BrokenProcessPool
-
-    last = -1
-    try:
-        for part in _in_order(path, policy, workers, pair_runs):
-            if part.first is not None and part.last is not None:
-                if part.first <= last:
-                    raise NotInOrder
-                last = part.last
-            for record, prompt_id in part.records:
-                writer.write(record, prompt_id)
-            merge(tally, part.tally)
-    except BrokenProcessPool:
-        raise PairmillError(
-            f"{path}: a worker ended before its work was done (killed, or out of memory): try --workers 1"
-        ) from None
+    own = PartPairer(path, policy, pair_runs, Tally())
+    with _Team(path, policy, pair_runs, writer, workers - 1) as team:
+        _Order(tally, writer, own, team).pair(enumerate(spans_of(path, SPAN, workers)))
+        for part in (own.tally, *team.tallies()):
+            merge(tally, part)
 
 
 def merge(whole: Tally, part: Tally) -> None:
@@ -90,55 +73,204 @@ def merge(whole: Tally, part: Tally) -> None:
     _add_fields(whole, part)
 
 
-def _in_order(path: Path, policy: Policy, workers: int, pair_runs: Pairing) -> Iterator[_Part]:
-    from concurrent.futures import ProcessPoolExecutor  # a single process need not wait for what several take
-    from multiprocessing import get_context
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """Another process, as this one sees it."""
 
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("fork" if sys.platform == "linux" else "spawn"),
-        initializer=_begin,
-        initargs=(path, policy, pair_runs),
-    )
-    waiting: deque[Future[_Part]] = deque()
-    try:
-        for start in span_starts(path, SPAN):
-            waiting.append(pool.submit(_pair_part, start))
-            if len(waiting) >= workers * _WAITING_EACH:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    process: BaseProcess
+    pipe: Connection
+    given: deque[int] = field(default_factory=deque)
+    """The numbers of the parts that it has in hand."""
+    unwritten: int = 0
+    """Parts that it was given and that are not in the output yet."""
+    drafts: deque[BinaryIO] = field(default_factory=deque)
+    """In the order in which it fills them."""
+
+    def takes_more(self) -> bool:
+        return len(self.given) < _AHEAD and self.unwritten < _DRAFTS
 
 
-_work: partial[_Part]
+class _Team:
+    """The other processes. A context manager: none of them, and no draft of theirs, is left behind."""
+
+    def __init__(
+        self, path: Path, policy: Policy, pair_runs: Pairing, writer: PairWriter | SplitWriter, others: int
+    ) -> None:
+        self._path, self._place = path, writer.outputs[0].resolve()
+        self._work = (self._place, path, policy, pair_runs, writer.takes_blocks)
+        self._others = others
+        self._left = ExitStack()
+        self.workers: list[_Worker] = []
+
+    def __enter__(self) -> _Team:
+        from multiprocessing import get_context  # a single process need not wait for what several take
+
+        context: Any = get_context("fork" if sys.platform == "linux" else "spawn")
+        gc.freeze()  # a collection would touch, and so copy, the pages that the processes share
+        try:
+            for _ in range(self._others):
+                mine, its = context.Pipe()
+                foreign = [mine, *(worker.pipe for worker in self.workers)]
+                process = context.Process(target=_serve, args=(its, foreign, *self._work), daemon=True)
+                process.start()
+                its.close()
+                self.workers.append(_Worker(process, mine))
+        except BaseException:
+            self.__exit__()
+            raise
+        finally:
+            gc.unfreeze()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.pipe.close()
+            worker.process.terminate()
+        for worker in self.workers:
+            worker.process.join()
+        self._left.close()
+        remove_stale(self._place)
+
+    def give(self, worker: _Worker, number: int, span: tuple[int, int]) -> None:
+        """The next part for a worker."""
+        with suppress(BrokenPipeError):  # it is dead, which is told when its answer is asked for
+            worker.pipe.send(span)
+        worker.given.append(number)
+        worker.unwritten += 1
+
+    def answers(self, wait: bool) -> Iterator[tuple[int, _Worker, Part]]:
+        """The parts that are done, with their numbers; one at least, with `wait`."""
+        from multiprocessing.connection import wait as ready
+
+        busy: dict[Any, _Worker] = {worker.pipe: worker for worker in self.workers if worker.given}
+        for pipe in ready(list(busy), None if wait else 0):
+            part = self._received(busy[pipe])
+            yield busy[pipe].given.popleft(), busy[pipe], part
+
+    def tallies(self) -> list[Tally]:
+        """What each counted, once all is done."""
+        for worker in self.workers:
+            with suppress(BrokenPipeError):
+                worker.pipe.send(None)
+        return [self._received(worker) for worker in self.workers]
+
+    def _received(self, worker: _Worker) -> Any:
+        try:
+            found = worker.pipe.recv()
+            if not worker.drafts and isinstance(found, list):
+                for draft in found:
+                    worker.drafts.append(self._left.enter_context(draft.open("rb", buffering=0)))
+                    draft.unlink()
+                found = worker.pipe.recv()
+        except (EOFError, ConnectionError):
+            raise PairmillError(
+                f"{self._path}: a worker ended before its work was done (killed, or out of memory): try --workers 1"
+            ) from None
+        return found
 
 
-def _begin(path: Path, policy: Policy, pair_runs: Pairing) -> None:
-    """What a worker does first. Signals of the terminal are the parent's business: it ends its workers."""
-    global _work
+class _Records(list[tuple[Any, str]]):
+    """A sink for what cannot be written yet."""
+
+    def write(self, record: Any, prompt_id: str) -> None:
+        self.append((record, prompt_id))
+
+
+class _Order:
+    """Hands out the parts, and writes them in the order of the file."""
+
+    def __init__(self, tally: Tally, writer: PairWriter | SplitWriter, own: PartPairer, team: _Team) -> None:
+        self._tally, self._writer, self._own, self._team = tally, writer, own, team
+        self._done: dict[int, tuple[Part, _Worker | _Records]] = {}
+        self._next = 0
+        self._last = -1
+
+    def pair(self, spans: Iterator[tuple[int, tuple[int, int]]]) -> None:
+        """Pairs all of them."""
+        while True:
+            mine = next(spans, None) if self._held() < _HELD else None
+            self._give(spans)
+            if mine is not None:
+                self._pair_own(*mine)
+            elif not any(worker.given for worker in self._team.workers):
+                return
+            for number, worker, part in self._team.answers(wait=mine is None):
+                self._done[number] = part, worker
+            while self._next in self._done:
+                self._write(*self._done.pop(self._next))
+
+    def _held(self) -> int:
+        return sum(isinstance(place, _Records) for _, place in self._done.values())
+
+    def _give(self, spans: Iterator[tuple[int, tuple[int, int]]]) -> None:
+        for _ in range(_AHEAD):
+            for worker in self._team.workers:
+                if worker.takes_more() and (given := next(spans, None)) is not None:
+                    self._team.give(worker, *given)
+
+    def _pair_own(self, number: int, span: tuple[int, int]) -> None:
+        records = _Records()
+        sink = self._writer if number == self._next else records
+        self._done[number] = self._own.pair(span, sink), records
+
+    def _write(self, part: Part, place: _Worker | _Records) -> None:
+        """The next part of the file."""
+        if part.first is not None and part.last is not None:
+            if part.first <= self._last:
+                raise NotInOrder
+            self._last = part.last
+        if part.error is not None:
+            raise part.error
+        if isinstance(place, _Worker):
+            write_blocks(part.blocks, place.drafts[0], self._writer)
+            self._writer.add_adapted(part.adapted)
+            place.drafts.rotate(-1)
+            place.unwritten -= 1
+        else:
+            for record, prompt_id in place:
+                self._writer.write(record, prompt_id)
+        merge(self._tally, Tally(read=part.read, reply=part.reply, sample=part.sample))
+        self._next += 1
+
+
+def _serve(
+    pipe: Connection,
+    foreign: Iterable[Connection],
+    place: Path,
+    path: Path,
+    policy: Policy,
+    pair_runs: Pairing,
+    blocks: bool,
+) -> None:
+    """What another process does: parts come as (start, stop), and None after the last. Signals of the terminal are the
+    first one's business: it ends the others, and so does its death."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _work = partial(_paired, path, policy, pair_runs)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for each in foreign:
+        each.close()
+    pairer = PartPairer(path, policy, pair_runs, Tally(sampled=True))
+    with suppress(EOFError, ConnectionError):
+        drafts = [new_draft(place) for _ in range(_DRAFTS)]
+        pipe.send([draft for draft, _ in drafts])
+        sinks = cycle([file for _, file in drafts])
+        sink = BlockSink(policy.target, blocks, place)
+        while (span := pipe.recv()) is not None:
+            sink.begin(next(sinks))
+            part = pairer.pair(span, sink)
+            try:
+                part.blocks, part.adapted = sink.end()
+            except OutputError as error:
+                part.error = part.error or error
+            _send(pipe, part)
+        pipe.send(pairer.tally)
 
 
-def _pair_part(start: int) -> _Part:
-    return _work(start)
-
-
-def _paired(path: Path, policy: Policy, pair_runs: Pairing, start: int) -> _Part:
-    part = _Part(tally=Tally(sampled=start >= SPAN))
-    trust = Trust(lost=not FastLane.takes(policy))
-
-    def seen() -> Iterator[Run]:
-        for run in read_span(path, start, SPAN, part.tally.read, trust):
-            part.first = run.task_index if part.first is None else part.first
-            part.last = run.task_index
-            yield run
-
-    pair_runs(seen(), trust, policy, part.tally, part)
-    return part
+def _send(pipe: Connection, part: Part) -> None:
+    try:
+        pipe.send(part)
+    except (pickle.PicklingError, TypeError, AttributeError):  # an error of another's code that cannot travel
+        pipe.send(Part(error=RuntimeError(repr(part.error))))
 
 
 def _add_fields(whole: Any, part: Any) -> None:

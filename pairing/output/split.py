@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from pairing.formats import Format
 from pairing.output.writer import EncodedRow, PairWriter
@@ -75,6 +75,19 @@ class SplitWriter:
     def write_encoded(self, row: EncodedRow, prompt_id: str) -> None:
         """A row that was encoded before, in the file of its prompt."""
         self._side(prompt_id).write_encoded(row, prompt_id)
+
+    def write_block(self, source: BinaryIO, size: int, rows: int, columns: frozenset[str]) -> bool:
+        """Always False: each row goes where its prompt belongs."""
+        return False
+
+    def add_adapted(self, adapted: Counter[str]) -> None:
+        """Count what was done to the records of encoded rows."""
+        self._train.add_adapted(adapted)
+
+    @property
+    def takes_blocks(self) -> bool:
+        """False."""
+        return False
 
     def _side(self, prompt_id: str) -> PairWriter:
         return self._validation if in_validation(prompt_id, self._share, self._seed) else self._train

@@ -29,6 +29,9 @@ _FIRST_BATCH = 4 * 2**20
 """Bytes. HF datasets settles column types on the first 10 MiB of a JSONL file (seen with 5.2: a key that is null there
 and a list later is refused). Rows grow when they get columns: hence well below."""
 
+_PIECE = 1 << 18
+"""Bytes copied at once: what was read is still in the processor's cache when it is written."""
+
 
 class EncodedRow(NamedTuple):
     """A row that was encoded already, with no optional columns but its own."""
@@ -99,6 +102,34 @@ class PairWriter:
     def write_encoded(self, row: EncodedRow, prompt_id: str) -> None:
         """A row that was encoded before: what comes of it is what its record would have given."""
         self._place_rows((row,), prompt_id)
+
+    def write_block(self, source: BinaryIO, size: int, rows: int, columns: frozenset[str]) -> bool:
+        """The next `size` bytes of `source`: whole lines, encoded with exactly these columns. False, with nothing read,
+        where they cannot stand as they are; `write_encoded` takes them then."""
+        if not self.takes_blocks or columns != self._columns:
+            return False
+        left = size
+        try:
+            while left:
+                data = source.read(min(left, _PIECE))
+                if not data:
+                    raise OutputError(f"{self._output}: cannot be written: the file beside it was cut short (--output)")
+                self._file.write(data)
+                left -= len(data)
+        except OSError as error:
+            raise self._failed(error) from None
+        self._rows += rows
+        self._size += size
+        return True
+
+    def add_adapted(self, adapted: Counter[str]) -> None:
+        """Count what was done to the records of encoded rows."""
+        self.adapted.update(adapted)
+
+    @property
+    def takes_blocks(self) -> bool:
+        """True when rows keep their order, so that many may come at once."""
+        return self._order is None
 
     def widen(self, columns: frozenset[str]) -> None:
         """Give all rows, those to come too, these columns."""

@@ -14,24 +14,34 @@ from pairing.reading.lines import BLOCK, blocks_of_lines, lines_of
 from pairing.reading.plain_rows import Run, Trust, plain_runs
 from pairing.reading.rollouts import BrokenLine, decode_row
 
-__all__ = ["SPAN", "read_span", "span_starts"]
+__all__ = ["SPAN", "read_span", "spans_of"]
 
 SPAN = 8 * 2**20
-"""Bytes: some hundred groups, so that what a worker hands back is a few megabytes."""
+"""Bytes of a part at most: some hundred groups, so that what a worker hands back is a few megabytes."""
+_SMALLEST = 8
+"""The last parts are so many times smaller: then all workers end at about the same time."""
+_EACH = 4
 
 
-def span_starts(path: Path, span: int = SPAN) -> list[int]:
-    """Where the parts of the file are to begin, before they are moved to the next border between groups."""
-    return list(range(0, path.stat().st_size, span))
-
-
-def read_span(path: Path, begin: int, span: int, tally: ReadTally, trust: Trust) -> Iterator[Run]:
-    """The runs between the first border at or after `begin` and the first at or after `begin + span`: parts that follow
-    one another leave no line out and have none twice. Raises InputError when the file cannot be read, NotInOrder where
-    `plain_runs` does."""
+def spans_of(path: Path, span: int, workers: int) -> Iterator[tuple[int, int]]:
+    """The parts of the file one after the other, as (start, stop), both between groups: no line is left out, and none
+    is in two. Raises InputError when it cannot be read."""
     try:
         with path.open("rb", buffering=0) as file:
-            start, stop = _border(file, begin), _border(file, begin + span)
+            size, start = os.fstat(file.fileno()).st_size, 0
+            while start < size:
+                wanted = max(1, span // _SMALLEST, min(span, (size - start) // (_EACH * workers)))
+                stop = _border(file, start + wanted, size)
+                yield start, stop
+                start = stop
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+
+
+def read_span(path: Path, start: int, stop: int, tally: ReadTally, trust: Trust) -> Iterator[Run]:
+    """The runs of one part. Raises InputError when the file cannot be read, NotInOrder where `plain_runs` does."""
+    try:
+        with path.open("rb", buffering=0) as file:
             file.seek(start)
             reader = LineReader(path, tally, PromptIds(), start)
             left = stop - start
@@ -47,13 +57,11 @@ def read_span(path: Path, begin: int, span: int, tally: ReadTally, trust: Trust)
         raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
 
 
-def _border(file: BinaryIO, at: int) -> int:
-    """Where the first line begins, after the line that begins at or after `at`, whose task index is another than that
-    of the line before it; lines without one are passed over. The file's end when there is none. It depends on `at`
-    alone, so that two parts agree."""
-    size = os.fstat(file.fileno()).st_size
-    if at <= 0 or at >= size:
-        return max(0, min(at, size))
+def _border(file: BinaryIO, at: int, size: int) -> int:
+    """Where the first line begins, after the line that begins at or after `at` (1 or more), whose task index is another
+    than that of the line before it; lines without one are passed over. The file's end when there is none."""
+    if at >= size:
+        return size
     file.seek(at - 1)
     task: int | None = None
     for data, start, stop, offset in blocks_of_lines(lambda _: file.read(BLOCK), at - 1):

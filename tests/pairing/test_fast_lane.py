@@ -21,7 +21,7 @@ from pairing.reading.files import ReadTally
 from pairing.reading.groups import NotInOrder
 from pairing.reading.heads import HeadsMislead, runs_by_heads
 from pairing.reading.plain_rows import Trust, runs_in_order
-from pairing.reading.spans import read_span
+from pairing.reading.spans import read_span, spans_of
 from pairing.reports.funnel import Tally
 from pairing.settings import PairSettings
 from tests.pairing.make import ABSENT, Row, our_row
@@ -211,14 +211,14 @@ def test_parts_of_a_file(groups: Any, formats: Any, span: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "r.jsonl"
         path.write_bytes(b"\n".join(made(groups)) + b"\n")
-        for begin in range(0, path.stat().st_size, span):
+        for start, stop in spans_of(path, span, 2):
             found: list[object] = []
             for target in formats:
                 tally, sink = Tally(), Records()
                 policy = PairSettings(format=target()).policy()
                 trust = Trust(lost=not FastLane.takes(policy))
                 try:
-                    pair_runs(read_span(path, begin, span, tally.read, trust), trust, policy, tally, sink)
+                    pair_runs(read_span(path, start, stop, tally.read, trust), trust, policy, tally, sink)
                 except NotInOrder:
                     found.append("not in order")
                     continue

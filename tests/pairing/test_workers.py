@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import tempfile
@@ -13,12 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.errors import PairmillError
+from collector.errors import OutputError, PairmillError
 from collector.records.spread import Spread
 from pairing import PairReport, PairSettings, build_pairs
+from pairing.build import write_pairs
+from pairing.formats.trl import Trl
+from pairing.output.blocks import BlockSink
 from pairing.reading.files import ReadTally
 from pairing.reading.plain_rows import Trust
-from pairing.reading.spans import read_span
+from pairing.reading.spans import read_span, spans_of
 from pairing.workers import can_share
 from tests.pairing.make import Row, gym_row, lines_of, our_row, write_lines, write_rows
 from tests.pairing.test_formats import tool_rows
@@ -87,10 +91,10 @@ def test_parts_tile_the_file_between_groups(sizes: list[int], span: int, text: i
         parts = [
             [
                 rollout.row.task_index
-                for run in read_span(path, begin, span, ReadTally(), Trust())
+                for run in read_span(path, start, stop, ReadTally(), Trust())
                 for rollout in run.members()
             ]
-            for begin in range(0, path.stat().st_size, span)
+            for start, stop in spans_of(path, span, 2)
         ]
     assert [task for part in parts for task in part] == [task for task, size in enumerate(sizes) for _ in range(size)]
     seen = [task for part in parts for task in set(part)]
@@ -106,13 +110,61 @@ def test_a_worker_that_is_killed_is_one_line(tmp_path: Path) -> None:
         min_gap = 0.0
 
         def pick(self, pool: object) -> str:
-            os.kill(os.getpid(), signal.SIGKILL)
+            if multiprocessing.parent_process() is not None:
+                os.kill(os.getpid(), signal.SIGKILL)
             return "no_pick"
 
     source = write_rows(tmp_path / "r.jsonl", *(our_row(task, n, n / 3) for task in range(40) for n in range(3)))
     with pytest.raises(PairmillError, match="a worker ended before its work was done .*: try --workers 1"):
         build_pairs(source, tmp_path / "pairs.jsonl", strategy=Deadly(), workers=2)
     assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_an_error_that_cannot_travel_is_told(tmp_path: Path) -> None:
+    """Of an exception that cannot be sent to another process, what it says comes."""
+
+    class LocalError(Exception):
+        pass
+
+    class Failing:
+        name = "failing"
+        min_gap = 0.0
+
+        def pick(self, pool: object) -> str:
+            if multiprocessing.parent_process() is not None:
+                raise LocalError("no more")
+            return "no_pick"
+
+    source = write_rows(tmp_path / "r.jsonl", *(our_row(task, n, n / 3) for task in range(40) for n in range(3)))
+    with pytest.raises(RuntimeError, match=r"LocalError\('no more'\)"):
+        build_pairs(source, tmp_path / "pairs.jsonl", strategy=Failing(), workers=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_workers_split_as_one(tmp_path: Path) -> None:
+    """Train and validation, with columns that come late on either side: the same two files."""
+    rows = [our_row(task, n, n / 3, "word " * (task % 40 + 1) + str(n)) for task in range(60) for n in range(4)]
+    for late in (20, 33, 47):
+        rows[late * 4 : late * 4 + 4] = tool_rows(late)
+    source = write_rows(tmp_path / "r.jsonl", *rows)
+    written = []
+    for workers in (1, 3):
+        output = tmp_path / f"{workers}.jsonl"
+        report = write_pairs([source], output, PairSettings(validation=0.4, workers=workers), False)
+        written.append([path.read_bytes() for path in report.outputs])
+    assert written[0] == written[1]
+    assert all(b"tool_calls" in side for side in written[0])
+
+
+def test_a_full_disk_beside_the_output_is_one_line(tmp_path: Path) -> None:
+    """What a worker cannot write is told as what this process cannot write is."""
+    sink = BlockSink(Trl(), True, tmp_path / "pairs.jsonl")
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        sink.begin(full)
+        with pytest.raises(OutputError, match=r"pairs.jsonl: cannot be written: No space left on device \(--output\)"):
+            sink.write(b"{}", "a")
 
 
 def test_small_and_several_files_are_left_to_one(tmp_path: Path) -> None:
