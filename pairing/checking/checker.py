@@ -12,6 +12,7 @@ from typing import Any
 from collector.errors import InputError, UsageError
 from pairing.checking.drift import Drift
 from pairing.checking.guess import guess_target
+from pairing.checking.images import image_notes
 from pairing.checking.layouts import LAYOUTS, Note, view_of
 from pairing.checking.problems import PROBLEMS
 from pairing.checking.reading import Found, found_rows
@@ -113,6 +114,7 @@ def _row_notes(row: dict[str, Any], target: str, neighbours: Neighbours | None) 
     view, notes = view_of(row_seen, LAYOUTS[target])
     yield from notes
     yield from common_notes(row_seen, view, FORMATS[target].capabilities, target in _WHOLE)
+    yield from image_notes(row, view, target)
     rule = TRAINER_RULES.get(target)
     if rule is not None:
         yield from rule(row, view)

@@ -52,7 +52,7 @@ PROBLEMS: Mapping[str, Problem] = _all(
     Problem(
         "content_parts",
         "a message's content is a list of parts: it vanishes under a template that expects text",
-        "join the text parts into one string; leave out rows with images",
+        "join the text parts into one string; images stand in a column of their own, where the trainer takes them",
     ),
     Problem(
         "reasoning_unsupported",
@@ -90,6 +90,23 @@ PROBLEMS: Mapping[str, Problem] = _all(
         "shared_start",
         "both sides begin with the same answer: a DPO trainer takes it into the prompt",
         "write the prompt as a column of its own",
+        wrong=False,
+    ),
+    # images
+    Problem(
+        "image_count",
+        "not as many places for images as images: the trainer fails, or puts them elsewhere",
+        "one place for each, in order: <image> in the text, or an image part for TRL",
+    ),
+    Problem(
+        "image_source",
+        "an image is given in a way that the trainer does not open",
+        "a path; TRL and ms-swift open http URLs and base64 data URIs too",
+    ),
+    Problem(
+        "image_mark",
+        "a text says <image>, <video> or <audio>: processors of some models take it for one",
+        "write it another way",
         wrong=False,
     ),
     # the file as a whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
@@ -19,6 +20,8 @@ _PARTS = frozenset({"output_text", "input_text"})
 
 def common_notes(row: Mapping[str, Any], view: View, holds: Capabilities, whole: bool) -> Iterator[Note]:
     """What is wrong with the row for a target that can hold `holds`. `whole`: its sides begin with the prompt."""
+    if holds.images and "images" in row:
+        holds = replace(holds, parts=True)  # `image_notes` looks at the parts
     yield from _prompt_notes(view, holds)
     shared = _shared(view) if whole else 0
     for name, side in view.sides:

@@ -29,7 +29,7 @@ class Capabilities:
     reasoning: bool
     """Reasoning apart from the text."""
     parts: bool
-    """Content that is no text (images, files)."""
+    """Content that is no text, of any kind (images, files), as it came."""
     rectangular: bool
     """Every row has the same columns of the same types, as HF datasets demands."""
     loss: str
@@ -42,6 +42,8 @@ class Capabilities:
     splits: bool = True
     """Turns that both sides share can move into the prompt; not where a record is whole conversations, or bytes of the
     row."""
+    images: frozenset[str] = frozenset()
+    """How images in the user's messages may be given: `path`, `url`, `data` (a data URI). Empty: no images."""
     as_it_came: bool = False
     """Prompt and sides are the row's own bytes: how they end and what they call is their reader's affair."""
 

@@ -3,10 +3,12 @@ torchtune, ms-swift."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pairing.formats.base import Capabilities, Unfit
 from pairing.formats.fitting import one_text
+from pairing.formats.images import images_of, marked_text
 from pairing.formats.plain import PlainFormat
 from pairing.formats.shapes import TURNS, turns_shape
 from pairing.formats.turns import Sides
@@ -114,16 +116,19 @@ class MsSwift(PlainFormat):
     """
 
     name: ClassVar[str] = "ms-swift"
-    capabilities: ClassVar[Capabilities] = _ONE_TEXT
+    capabilities: ClassVar[Capabilities] = replace(_ONE_TEXT, images=frozenset({"path", "url", "data"}))
+    fillers = {"images": []}  # noqa: RUF012 - ClassVar of the base
 
     def fields(self, sides: Sides, pair: Pair) -> dict[str, Any]:
-        prompt = [{"role": m["role"], "content": m["content"]} for m in sides.prompt]
+        prompt = [{"role": m["role"], "content": marked_text(m)} for m in sides.prompt]
         if prompt[-1]["role"] != "user":
             raise Unfit("unfit_prompt_end")
         if any(m["role"] == "system" for m in prompt[1:]):
             raise Unfit("unfit_system")
         answer = {"role": "assistant", "content": one_text(sides.chosen)}
-        return {"messages": [*prompt, answer], "rejected_response": one_text(sides.rejected)}
+        images = list(images_of(sides.prompt))
+        row = {"messages": [*prompt, answer], "rejected_response": one_text(sides.rejected)}
+        return row | ({"images": images} if images else {})
 
     def types(self) -> dict[str, Any]:
-        return {"messages": turns_shape(), "rejected_response": str}
+        return {"messages": turns_shape(), "rejected_response": str, "images": [str]}

@@ -10,6 +10,7 @@ import orjson
 from collector.records.rows import Message
 from pairing.formats.base import Capabilities, Unfit
 from pairing.formats.fitting import one_text, simple_prompt
+from pairing.formats.images import escaped, images_of, marked_text
 from pairing.formats.plain import PlainFormat
 from pairing.formats.trl_text import TEXT_ONLY
 from pairing.formats.turns import Sides
@@ -38,9 +39,10 @@ class LlamaFactory(PlainFormat):
         parts=False,
         rectangular=True,
         loss="the completion",
+        images=frozenset({"path"}),
         notes="a call of a tool stands alone in its message, one result after it; dataset_info.json is written",
     )
-    fillers = {"tools": "[]"}  # noqa: RUF012 - ClassVar of the base
+    fillers = {"tools": "[]", "images": []}  # noqa: RUF012 - ClassVar of the base
     entry: ClassVar[dict[str, Any]] = {
         "formatting": "sharegpt",
         "ranking": True,
@@ -60,14 +62,22 @@ class LlamaFactory(PlainFormat):
         if not (chosen["value"].strip() and rejected["value"].strip()):
             raise Unfit("unfit_no_text")
         tools = {"tools": dumps(sides.tools).decode()} if sides.tools else {}
-        return {"conversations": turns, "chosen": chosen, "rejected": rejected} | tools
+        found = list(images_of(sides.prompt))
+        images = {"images": found} if found else {}
+        return {"conversations": turns, "chosen": chosen, "rejected": rejected} | tools | images
 
     def types(self) -> dict[str, Any]:
-        return {"conversations": [_TURN], "chosen": _TURN, "rejected": _TURN, "tools": str}
+        return {"conversations": [_TURN], "chosen": _TURN, "rejected": _TURN, "tools": str, "images": [str]}
+
+    def encode(self, record: Any, columns: frozenset[str]) -> bytes:
+        if "images" in columns and not record.get("images"):  # it refuses a mark without an image
+            kept = {"conversations": [_without_marks(turn) for turn in record["conversations"]]}
+            record = record | kept | {side: _without_marks(record[side]) for side in ("chosen", "rejected")}
+        return super().encode(record, columns)
 
     def info(self, columns: frozenset[str]) -> dict[str, Any]:
         """The file's entry in dataset_info.json, its name apart."""
-        held = self.entry["columns"] | ({"tools": "tools"} if "tools" in columns else {})
+        held = self.entry["columns"] | {key: key for key in ("tools", "images") if key in columns}
         return self.entry | {"columns": held}
 
 
@@ -109,7 +119,11 @@ def _turns(messages: list[Message]) -> Iterator[dict[str, str]]:
                 raise Unfit("unfit_tool_call")
             yield {"from": "function_call", "value": _calls(calls)}
         else:
-            yield {"from": _TAGS.get(role, role), "value": message["content"]}
+            yield {"from": _TAGS.get(role, role), "value": marked_text(message)}
+
+
+def _without_marks(turn: dict[str, str]) -> dict[str, str]:
+    return turn | {"value": escaped(turn["value"])}
 
 
 def _calls(calls: list[Any]) -> str:

@@ -28,7 +28,7 @@ class PlainFormat(Format):
     with_meta: ClassVar[bool] = True
 
     def record(self, pair: Pair) -> dict[str, Any]:
-        sides = fitted(sides_of(pair), self.capabilities, self.unfit)
+        sides = fitted(sides_of(pair, self.capabilities.images), self.capabilities, self.unfit)
         record = self.fields(sides, pair)
         if self.with_meta:
             record["meta"] = self.meta(pair, sides)

@@ -14,7 +14,7 @@ HEADINGS = (
     "tools",
     "reasoning",
     "null content",
-    "images, files",
+    "images",
     "several prompt turns",
     "same columns",
     "trained on",
@@ -30,7 +30,7 @@ def capability_rows() -> Iterator[tuple[str, ...]]:
             holds.tools,
             holds.reasoning,
             holds.null_content,
-            holds.parts,
+            holds.parts or bool(holds.images),
             holds.conversation,
             holds.rectangular,
         )

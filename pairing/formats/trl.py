@@ -13,8 +13,10 @@ from typing import Any, ClassVar
 
 import orjson
 
+from collector.records.rows import Message
 from pairing.formats.base import ADAPTED, Capabilities, Format
 from pairing.formats.fitting import fitted
+from pairing.formats.images import escaped, images_of
 from pairing.formats.shapes import META, turns_shape
 from pairing.formats.turns import TEXT_KEYS, sides_of
 from pairing.messages import plain_answer, plain_prompt
@@ -30,7 +32,8 @@ _SIDES = ("prompt", "chosen", "rejected")
 
 
 class Trl(Format):
-    """`{"prompt": [messages], "chosen": [messages], "rejected": [messages], "tools"?: "[...]", "meta": {...}}`.
+    """`{"prompt": [messages], "chosen": [messages], "rejected": [messages], "tools"?: "[...]", "images"?: [...],
+    "meta": {...}}`. Where any row has images, the content of all prompts is a list of parts: images keep their places.
 
     `developer` becomes `system`, and Responses' tools take Chat's shape, which is what chat templates know; a refusal
     becomes text. Message keys that carry no content (annotations, a server's own fields) stay in the rollouts file.
@@ -47,6 +50,7 @@ class Trl(Format):
         loss="all turns of a completion, tool results too",
         notes="whether reasoning_content is rendered is up to the chat template",
         null_content=True,
+        images=frozenset({"path", "url", "data"}),
     )
 
     def record(self, pair: Pair) -> dict[str, Any] | bytes:
@@ -68,7 +72,7 @@ class Trl(Format):
 
     def whole(self, pair: Pair) -> dict[str, Any]:
         """The record of any pair."""
-        sides = fitted(sides_of(pair), self.capabilities, self.unfit)
+        sides = fitted(sides_of(pair, self.capabilities.images), self.capabilities, self.unfit)
         record: dict[str, Any] = {
             "prompt": sides.prompt,
             "chosen": sides.chosen,
@@ -77,6 +81,8 @@ class Trl(Format):
         }
         if sides.tools:
             record["tools"] = dumps(sides.tools).decode()
+        if images := list(images_of(sides.prompt)):
+            record |= {"prompt": [_in_parts(m) for m in sides.prompt], "images": images}
         if sides.adapted:
             record[ADAPTED] = sides.adapted
         return record
@@ -88,7 +94,7 @@ class Trl(Format):
         if isinstance(record, bytes):
             return _NONE
         needed = {f"{side}.{key}" for side in _SIDES for message in record[side] for key in message.keys() & _OPTIONAL}
-        return frozenset(needed | record.keys() & {"tools"})
+        return frozenset(needed | record.keys() & {"tools", "images"})
 
     def encode(self, record: Mapping[str, Any] | bytes, columns: frozenset[str]) -> bytes:
         if isinstance(record, bytes):
@@ -97,9 +103,12 @@ class Trl(Format):
         for side in _SIDES:
             extra = [key for key in _MESSAGE_COLUMNS if f"{side}.{key}" in columns]
             keys = ("role", "content", *extra)
-            row[side] = [{key: m.get(key) for key in keys} for m in record[side]] if extra else record[side]
+            messages = _beside_images(record, side) if "images" in columns else record[side]
+            row[side] = [{key: m.get(key) for key in keys} for m in messages] if extra else messages
         if "tools" in columns:
             row["tools"] = record.get("tools", "[]")
+        if "images" in columns:
+            row["images"] = record.get("images", [])
         row["meta"] = record["meta"]
         return orjson.dumps(row)
 
@@ -109,6 +118,9 @@ class Trl(Format):
         }
         if "tools" in columns:
             shape["tools"] = str
+        if "images" in columns:
+            shape["prompt"] = [shape["prompt"][0] | {"content": [{"type": str, "text": str}]}]
+            shape["images"] = [str]
         return shape | {"meta": META}
 
     def _spliced(self, pair: Pair) -> bytes | None:
@@ -118,3 +130,27 @@ class Trl(Format):
             return None
         prompt = plain_prompt(pair.chosen)
         return None if prompt is None else self.splice(prompt, chosen, rejected, pair.meta())
+
+
+def _in_parts(message: Message) -> Message:
+    """A message of the prompt, its content as parts: TRL puts the `images` where the image parts are, in order. Both
+    kinds have the same keys, as columns must."""
+    content = message["content"]
+    if isinstance(content, list):
+        return message
+    parts = message.get("parts") or [{"type": "text", "text": content}]
+    rest = {key: value for key, value in message.items() if key != "parts"}
+    return rest | {"content": [{"type": part["type"], "text": part.get("text")} for part in parts]}
+
+
+def _beside_images(record: Mapping[str, Any], side: str) -> list[Message]:
+    """A side of any row in a file that has images. The text of a row that has none is kept from being one."""
+    messages: list[Message] = record[side]
+    if not record.get("images"):
+        messages = [_without_marks(m) for m in messages]
+    return [_in_parts(m) for m in messages] if side == "prompt" else messages
+
+
+def _without_marks(message: Message) -> Message:
+    content = message["content"]
+    return message | {"content": escaped(content)} if isinstance(content, str) else message

@@ -12,6 +12,7 @@ from typing import Any
 from collector.records.rows import Message
 from collector.records.tools import chat_tool
 from pairing.formats.base import Unfit
+from pairing.formats.images import images_of, refuse_marks, user_parts
 from pairing.messages import answer, prompt, tools
 from pairing.pairs import Pair
 from pairing.reading.rollouts import dumps
@@ -26,6 +27,7 @@ _CANNOT_HOLD = {
     "audio": "unfit_content_parts",
     "images": "unfit_content_parts",
 }
+_NO_IMAGES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +50,31 @@ class Sides:
         return replace(self, chosen=chosen, rejected=rejected, adapted=(*self.adapted, done))
 
 
-def sides_of(pair: Pair) -> Sides:
-    """Both sides of the pair. Raises Unfit for what is no text, and for a side without any message."""
+def sides_of(pair: Pair, images: frozenset[str] = _NO_IMAGES) -> Sides:
+    """Both sides of the pair. `images`: how the target takes those of the prompt. Raises Unfit for what is neither text
+    nor such an image, and for a side without any message."""
     chosen, rejected = ([plain_turn(m) for m in answer(side)] for side in (pair.chosen, pair.rejected))
     if not (chosen and rejected):
         raise Unfit("unfit_no_message")
+    asked = [plain_turn(m, images) for m in prompt(pair.chosen)]
+    if any(images_of(asked)):
+        refuse_marks([*asked, *chosen, *rejected])
     return Sides(
-        prompt=[plain_turn(m) for m in prompt(pair.chosen)],
+        prompt=asked,
         chosen=chosen,
         rejected=rejected,
         tools=[chat_tool(tool) for tool in tools(pair.chosen)],
     )
 
 
-def plain_turn(message: Message) -> Message:
-    """{"role", "content": text} and, where the message has them, `tool_calls` and TEXT_KEYS. `developer` becomes
-    `system`, a refusal becomes text. Raises Unfit."""
+def plain_turn(message: Message, images: frozenset[str] = _NO_IMAGES) -> Message:
+    """{"role", "content": text} and, where the message has them, `tool_calls` and TEXT_KEYS; a user's message with
+    images its `parts` too. `developer` becomes `system`, a refusal becomes text. Raises Unfit."""
     for key, reason in _CANNOT_HOLD.items():
         if message.get(key):
             raise Unfit(reason)
     role = "system" if message["role"] == "developer" else message["role"]
-    plain: Message = {"role": role, "content": _text(message)}
+    plain: Message = _with_images(message, images) or {"role": role, "content": _text(message)}
     if calls := message.get("tool_calls"):
         plain["tool_calls"] = [_call(call) for call in calls]
     for key in TEXT_KEYS:
@@ -76,6 +82,16 @@ def plain_turn(message: Message) -> Message:
         if isinstance(value, str) and value:
             plain[key] = value
     return plain
+
+
+def _with_images(message: Message, images: frozenset[str]) -> Message | None:
+    """A user's message that has images; None for any other."""
+    content = message.get("content")
+    if not (images and message["role"] == "user" and isinstance(content, list)):
+        return None
+    parts = user_parts(content, images)
+    text = "".join(part.get("text", "") for part in parts)
+    return {"role": "user", "content": text, "parts": parts} if any(images_of([{"parts": parts}])) else None
 
 
 def _text(message: Message) -> str:

@@ -51,6 +51,8 @@ def checked(folder: Path, target: str, *rows: Row | str) -> CheckReport:
 CALLS = said("", tool_calls=[CALL])
 EVEN = [{"from": tag, "value": "q"} for tag in ("human", "gpt")]
 ITEMS = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}]
+SHAREGPT_IMAGE = {**SHAREGPT, "conversations": [{"from": "human", "value": "<image> q"}]}
+SWIFT_IMAGE = {**SWIFT, "messages": [{**USER, "content": "q <image>"}, GOOD]}
 TRAPS: Sequence[tuple[str, str, Row | str]] = [
     ("not_json", "trl", "{broken"),
     ("not_json", "trl", '{"prompt": NaN}'),
@@ -74,6 +76,17 @@ TRAPS: Sequence[tuple[str, str, Row | str]] = [
     ("bad_message", "trl", {**PAIR, "chosen": ["text"]}),
     ("null_content", "axolotl", {**AXOLOTL, "chosen": said(None)}),
     ("content_parts", "trl", {**PAIR, "chosen": [said([{"type": "text", "text": "a"}])]}),
+    ("content_parts", "trl", {**PAIR, "chosen": [said([{"type": "image"}])], "images": []}),
+    ("content_parts", "nemo-rl", {**RANKED, "context": [{**USER, "content": [{"type": "image"}]}], "images": ["a"]}),
+    ("image_count", "trl", {**PAIR, "prompt": [{**USER, "content": [{"type": "text", "text": "q"}]}], "images": ["a"]}),
+    ("image_count", "llama-factory", {**SHAREGPT, "images": ["a.png"]}),
+    ("image_count", "llama-factory", {**SHAREGPT, "chosen": {"from": "gpt", "value": "<image>"}, "images": []}),
+    ("image_count", "ms-swift", {**SWIFT, "messages": [{**USER, "content": "<image> " * 2}, GOOD], "images": ["a"]}),
+    ("image_source", "llama-factory", {**SHAREGPT_IMAGE, "images": ["https://example.org/a.png"]}),
+    ("image_source", "ms-swift", {**SWIFT_IMAGE, "images": ["data:image/png,abc"]}),
+    ("image_source", "trl", {**PAIR, "images": [None]}),
+    ("image_mark", "trl", {**PAIR, "rejected": [said("an <image>")], "images": ["a.png"]}),
+    ("wrong_type", "trl", {**PAIR, "images": None}),
     ("reasoning_unsupported", "nemo-rl", {**RANKED, "context": [USER, said("a", reasoning_content="b"), USER]}),
     ("tools_unsupported", "openrlhf", {**PAIR, "chosen": [said("a", tool_calls=[CALL])]}),
     ("tools_unsupported", "axolotl", {**AXOLOTL, "tools": [{"type": "function"}]}),
@@ -280,3 +293,25 @@ def test_a_run_that_called_and_then_said_nothing_is_no_empty_side(tmp_path: Path
     row = {"chosen": said_nothing, "rejected": [USER, BAD], "margin": 1.0}
     assert not checked(tmp_path, "trl-implicit", row).wrong
     assert checked(tmp_path, "trl-implicit", {"chosen": [USER, said("")], "rejected": [USER, BAD]}).counts["empty_side"]
+
+
+URI = "data:image/png;base64,iVBORw0KGgo="
+IN_PARTS = [{**USER, "content": [{"type": "text", "text": "q"}, {"type": "image", "text": None}]}]
+
+
+@pytest.mark.parametrize(
+    ("target", "row"),
+    [
+        ("trl", {**PAIR, "images": ["a.png", URI]}),
+        ("trl", {**PAIR, "prompt": IN_PARTS, "images": ["https://example.org/a.png"]}),
+        ("trl", {**PAIR, "images": []}),
+        ("llama-factory", {**SHAREGPT_IMAGE, "images": ["a.png"]}),
+        ("llama-factory", {**SHAREGPT, "images": []}),
+        ("llama-factory", {**SHAREGPT, "images": None}),
+        ("ms-swift", {**SWIFT_IMAGE, "images": [URI]}),
+        ("ms-swift", {**SWIFT_IMAGE, "images": []}),
+    ],
+)
+def test_images_where_the_trainer_looks_for_them(tmp_path: Path, target: str, row: Row) -> None:
+    """As many places as images, each given as the trainer opens it: nothing is found."""
+    assert not checked(tmp_path, target, row).counts
