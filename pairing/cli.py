@@ -27,6 +27,7 @@ from pairing.options.flags import (
     add_policy_options,
     add_strategy,
 )
+from pairing.options.paths import given_file
 from pairing.planning.options import add_plan_options
 from pairing.stats.options import add_stats_options
 from pairing.streams import keep_writing, lost_output
@@ -145,7 +146,7 @@ def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
 def _add_pair(commands: argparse._SubParsersAction[Parser]) -> None:
     pair = commands.add_parser("pair", help="rollouts to preference pairs")
     pair.add_argument("--input", type=given_path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
-    pair.add_argument("--output", type=given_path, required=True, metavar="PATH", help="pairs, JSONL")
+    pair.add_argument("--output", type=given_file, required=True, metavar="PATH", help="pairs, JSONL")
     pair.add_argument("--overwrite", action="store_true", help="replace the output when it exists")
     pair.add_argument(
         "--follow",

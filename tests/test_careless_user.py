@@ -87,6 +87,8 @@ def test_run_speaks_of_its_own_flag_for_the_output(tmp_path: Path, capsys: pytes
         (["check", "a" * 5000], 1, "File name too long"),
         (["pair", "--output=p", "--input="], 2, "argument --input: is empty"),
         (["pair", "--output=", "--input=r"], 2, "argument --output: is empty"),
+        (["pair", "--output=/", "--input=r"], 2, "/ is a folder: give a file"),
+        (["pair", "--output=.", "--input=r", "--validation=0.2"], 2, ". is a folder: give a file"),
         (["pair", "--output=p\0q", "--input=r"], 2, "no path holds a NUL character"),
         (["pair", "--output=p", "--input=r", "--min-gap=--"], 2, "argument --min-gap: -- is no value"),
         (["stats", "--input=r", "--success=--"], 2, "argument --success: -- is no value"),

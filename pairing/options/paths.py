@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ["given_path"]
+__all__ = ["given_file", "given_path"]
 
 
 def given_path(text: str) -> Path:
@@ -17,4 +17,12 @@ def given_path(text: str) -> Path:
     return Path(text)
 
 
-given_path.__name__ = "path"  # argparse names the type in "invalid ... value"
+def given_file(text: str) -> Path:
+    """An argparse type: a path with a name, which `/` and `.` have none of."""
+    path = given_path(text)
+    if not path.name:
+        raise argparse.ArgumentTypeError(f"{text} is a folder: give a file")
+    return path
+
+
+given_path.__name__ = given_file.__name__ = "path"  # argparse names the type in "invalid ... value"
