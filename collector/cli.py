@@ -25,6 +25,7 @@ from collector.options import (
 from collector.terminal import plain, print_line
 
 if TYPE_CHECKING:  # the run's own imports cost start-up time that --help should not pay
+    from collector.adaptive.steering import LimitRange
     from collector.collecting import CollectResult
     from collector.live.watch import Watch
     from collector.settings import CollectSettings
@@ -210,14 +211,23 @@ def print_collected(result: CollectResult) -> None:
     for line in summary.oddities():
         print_line(f"  {line}")
     if result.limits is not None:
-        used = result.limits
-        print_line(f"requests in flight: {used.lowest} to {used.highest}, {used.last} at the end")
+        print_line(_limits(result, result.limits))
     if result.retries:
         print_line(f"  retried: {_counts(result.retries)}")
     if result.failed:
         classes = _counts(result.failures)
         where = plain(str(result.paths.failures))
         print_line(f"  {where}: {result.failed} rollouts failed ({classes}); --resume tries them again")
+
+
+def _limits(result: CollectResult, used: LimitRange) -> str:
+    """Between which limits the run went on, and how, drawn over its time."""
+    from collector.adaptive.history import limit_line, read_steps
+    from collector.adaptive.log import limits_path
+
+    steps = read_steps(limits_path(result.paths.rollouts), result.settings.num_samples_in_parallel)
+    drawn = limit_line(steps, result.seconds, sys.stdout.encoding or "utf-8")
+    return f"requests in flight: {used.lowest} to {used.highest}, {used.last} at the end {drawn}".rstrip()
 
 
 def _stops(result: CollectResult) -> str:

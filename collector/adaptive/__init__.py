@@ -6,6 +6,7 @@ gradient      the law for one that shows nothing: latency per output token
 controller    one endpoint's: which law is in force, what a refusal or a fault does
 changes       a change of the limit, as it is told and logged
 log           the changes on disk
+history       the changes read back, and drawn in a line of text
 steering      the controllers of a run, its limiter, its endpoints and their load, put together
 """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collector.adaptive.changes import Cut
 from collector.load import ServerLoad
 
-__all__ = ["QueueTarget"]
+__all__ = ["STALE", "QueueTarget"]
 
 STALE = 15.0
 """Seconds: a load that is older says nothing about now, and nothing grows by it."""

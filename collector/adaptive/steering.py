@@ -14,6 +14,7 @@ from collector.adaptive.changes import LimitChange
 from collector.adaptive.controller import Controller
 from collector.adaptive.gradient import HARD_MAX
 from collector.adaptive.log import LimitLog, limits_path
+from collector.adaptive.queue_target import STALE
 from collector.endpoints import Endpoint, Endpoints
 from collector.errors import RequestError, RolloutError
 from collector.limiter import AdaptiveLimiter
@@ -71,6 +72,7 @@ class Steering:
         self._by_name = {endpoint.name: endpoint for endpoint in endpoints.all}
         self._untold: dict[str, LimitChange] = {}
         self._changes = 0
+        self._stale: set[str] = set()
         for endpoint, controller in self._controllers.items():
             endpoint.limit = controller.limit
         self.limiter = AdaptiveLimiter(self._total())
@@ -94,6 +96,7 @@ class Steering:
     def completed(self, endpoint: Endpoint, latency: float, replies: Sequence[Reply]) -> None:
         """A request to `endpoint`, no longer counted there, got its replies after `latency` seconds."""
         controller = self._controllers[endpoint]
+        self._note_stale(endpoint.name)
         self._carry(endpoint, controller.completed(endpoint.in_flight + 1, latency, _tokens(replies)))
 
     def failed(self, endpoint: Endpoint, error: RolloutError, sent: float) -> None:
@@ -117,8 +120,19 @@ class Steering:
 
     def _loaded(self, name: str, load: ServerLoad) -> None:
         endpoint = self._by_name[name]
+        if name in self._stale:
+            self._stale.discard(name)
+            self._observer.note(f"{name}: its metrics are back: the limit moves again")
         self._carry(endpoint, self._controllers[endpoint].loaded(load, endpoint.in_flight))
         self._tell(name, at_least=_TOLD_EVERY)
+
+    def _note_stale(self, name: str) -> None:
+        """Said once, while replies come and metrics do not: a server that gives neither is told of elsewhere."""
+        load = self.load.latest(name)
+        if load is None or name in self._stale or self._clock() - load.at <= STALE:
+            return
+        self._stale.add(name)
+        self._observer.note(f"{name}: no metrics for {STALE:.0f} s, though it answers: its limit stays as it is")
 
     def _shows_nothing(self, name: str) -> None:
         self._observer.note(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,8 @@ async def test_the_end_of_a_run_says_what_the_limit_was(tmp_path: Path, capsys: 
     print_collected(result)
     assert result.limits is not None
     used = result.limits
-    assert f"\nrequests in flight: {used.lowest} to 32, {used.last} at the end\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.search(rf"\nrequests in flight: {used.lowest} to 32, {used.last} at the end [▁▂▃▄▅▆▇█]{{32}}\n", out)
 
 
 async def test_it_grows_where_nothing_waits_and_the_workers_with_it(tmp_path: Path) -> None:
