@@ -19,6 +19,7 @@ from pairing.checking.reading import Found, found_rows
 from pairing.checking.rules import common_notes
 from pairing.checking.trainer_rules import TRAINER_RULES, Neighbours, as_chosen_rejected
 from pairing.formats import FORMATS
+from pairing.output.parquet import is_parquet
 
 __all__ = ["CheckReport", "check_file"]
 
@@ -72,6 +73,7 @@ def check_file(path: Path | str, target: str = "auto", *, show: int = 3) -> Chec
     if target == "auto":
         rows, target, told_by = _told(path, rows)
     report = CheckReport(path, target, told_by, show)
+    report.add(None, list(_of_file(path, target)))
     _check_rows(rows, report)
     return report
 
@@ -84,6 +86,14 @@ def _told(path: Path, rows: Iterator[Found]) -> tuple[Iterator[Found], str, str]
         why = next(faults, "" if first else " (there is none)")
         raise UsageError(f"{path}: the target cannot be told from the first rows{why}: give --target NAME")
     return chain(first, rows), *guess
+
+
+def _of_file(path: Path, target: str) -> Iterator[Note]:
+    wanted = FORMATS[target]
+    if wanted.parquet_only and not is_parquet(path):
+        yield Note("file_kind", f"{target} reads Parquet alone")
+    if not wanted.capabilities.rectangular and is_parquet(path):
+        yield Note("file_kind", f"{target} reads JSON lines alone")
 
 
 def _check_rows(rows: Iterator[Found], report: CheckReport) -> None:

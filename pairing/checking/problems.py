@@ -28,6 +28,11 @@ PROBLEMS: Mapping[str, Problem] = _all(
     Problem("not_object", "the line is JSON, but no object", "one object a line"),
     Problem("empty_line", "the line is empty", "take it out: loaders differ in what they make of it", wrong=False),
     Problem("no_rows", "the file holds no row", "look at what was to write it"),
+    Problem(
+        "file_kind",
+        "the trainer does not read files of this kind",
+        "write it anew: pairmill pair --output NAME.parquet, or NAME.jsonl",
+    ),
     # what a row must have
     Problem("missing_key", "a key that the trainer reads is absent or null", "rename or add it"),
     Problem(

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,8 +122,10 @@ TRAPS: Sequence[tuple[str, str, Row | str]] = [
     ("label_not_bool", "trl-kto", {**KTO, "label": 1}),
     ("several_systems", "ms-swift", {**SWIFT, "messages": [USER, {"role": "system", "content": "s"}, USER, GOOD]}),
 ]
+FINE_TEXT: Row = {"prompt": "q", "chosen": "a", "rejected": "b"}
 OF_SEVERAL_ROWS: Sequence[tuple[str, str, list[Row | str]]] = [
     ("no_rows", "trl", []),
+    ("file_kind", "verl", [FINE_TEXT]),
     ("mixed_types", "trl", [{**PAIR, "x": 1}, {**PAIR, "x": "one"}]),
     ("some_rows_only", "trl", [PAIR, {**PAIR, "x": 1}]),
     ("chat_template_kwargs", "trl", [PAIR, {**PAIR, "chat_template_kwargs": {"thinking": True}}]),
@@ -130,7 +134,7 @@ OF_SEVERAL_ROWS: Sequence[tuple[str, str, list[Row | str]]] = [
 ]
 FINE = {
     "trl": PAIR,
-    "trl-standard": {"prompt": "q", "chosen": "a", "rejected": "b"},
+    "trl-standard": FINE_TEXT,
     "trl-implicit": WHOLE,
     "trl-kto": KTO,
     "nemo-rl": RANKED,
@@ -315,3 +319,10 @@ IN_PARTS = [{**USER, "content": [{"type": "text", "text": "q"}, {"type": "image"
 def test_images_where_the_trainer_looks_for_them(tmp_path: Path, target: str, row: Row) -> None:
     """As many places as images, each given as the trainer opens it: nothing is found."""
     assert not checked(tmp_path, target, row).counts
+
+
+def test_a_service_takes_no_parquet(tmp_path: Path) -> None:
+    """Its rows have no fixed columns; the file's name tells before any row does."""
+    table = pyarrow.Table.from_pylist([SERVICE])
+    pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
+    assert dict(check_file(tmp_path / "p.parquet", "openai").counts) == {"file_kind": 1}
