@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,9 +24,11 @@ class Block:
     """Lines that stand together and have the same optional columns."""
 
     columns: frozenset[str]
-    sizes: list[int] = field(default_factory=list)
-    """Bytes of each line, newline included."""
+    size: int = 0
+    """Bytes, newlines included."""
+    rows: int = 0
     prompt_ids: list[str] = field(default_factory=list)
+    """Whose each row is; none where the writer keeps the order of rows, and does not ask."""
 
 
 class BlockSink:
@@ -75,8 +78,10 @@ class BlockSink:
         if not self._blocks or self._blocks[-1].columns != columns:
             self._blocks.append(Block(columns))
         block = self._blocks[-1]
-        block.sizes.append(len(line))
-        block.prompt_ids.append(prompt_id)
+        block.size += len(line)
+        block.rows += 1
+        if not self._widening:
+            block.prompt_ids.append(prompt_id)
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(f"{self._output}: cannot be written: {error.strerror or error} (--output)")
@@ -86,7 +91,8 @@ def write_blocks(blocks: Iterable[Block], file: BinaryIO, writer: PairWriter | S
     """Write the blocks that stand at the beginning of `file`."""
     file.seek(0)
     for block in blocks:
-        if writer.write_block(file, sum(block.sizes), len(block.sizes), block.columns):
+        if writer.write_block(file, block.size, block.rows, block.columns):
             continue
-        for size, prompt_id in zip(block.sizes, block.prompt_ids, strict=True):
-            writer.write_encoded(EncodedRow(file.read(size)[:-1], block.columns), prompt_id)
+        lines = file.read(block.size).split(b"\n")[:-1]
+        for line, prompt_id in zip(lines, block.prompt_ids or repeat(""), strict=False):
+            writer.write_encoded(EncodedRow(line, block.columns), prompt_id)
