@@ -61,6 +61,8 @@ def build_pairs(
 
 def write_pairs(inputs: Sequence[Path | str], output: Path, settings: PairSettings, overwrite: bool) -> PairReport:
     """The same for settings that are checked already."""
+    if not output.name:
+        raise OutputError(f"{output} is a folder: give a file")
     policy = settings.policy()
     companions = Companions(output, policy.target, settings.card)
     files = input_files(

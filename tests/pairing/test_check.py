@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -323,6 +321,6 @@ def test_images_where_the_trainer_looks_for_them(tmp_path: Path, target: str, ro
 
 def test_a_service_takes_no_parquet(tmp_path: Path) -> None:
     """Its rows have no fixed columns; the file's name tells before any row does."""
-    table = pyarrow.Table.from_pylist([SERVICE])
-    pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist([SERVICE]), tmp_path / "p.parquet")
     assert dict(check_file(tmp_path / "p.parquet", "openai").counts) == {"file_kind": 1}

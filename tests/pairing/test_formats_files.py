@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from collector.errors import OutputError, UsageError
-from pairing.build import write_pairs
+from pairing.build import build_pairs, write_pairs
 from pairing.checking import check_file
 from pairing.cli import main
 from pairing.formats import FORMATS
@@ -221,3 +221,11 @@ def test_the_command_line_does_all_of_it(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["formats"]) == 0
     assert main(["formats", "axolotl"]) == 0
     assert "axolotl: `{" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["/", "."])
+def test_a_path_without_a_name_is_a_folder(tmp_path: Path, place: str) -> None:
+    """Said by the library as by the command, whatever stands beside the output."""
+    rows = write_rows(tmp_path / "r.jsonl", *many_rows(2))
+    with pytest.raises(OutputError, match="is a folder: give a file"):
+        build_pairs(rows, place, format="llama-factory", overwrite=True)
