@@ -62,7 +62,7 @@ def test_other_writers_bytes_say_the_same(prompt: str, chosen: str, rejected: st
 @pytest.mark.parametrize(
     "output",
     [
-        '[{"role":"assistant","content":"a","role":"user"}]',
+        '[{"role":"user","content":"a","role":"assistant"}]',
         '[{"role":"assistant","content":"a","content":"b"}]',
         '[{"role":"assistant","content":"a"},{"role":"assistant","content":"b"}]',
         '[{"role":"assistant","content":"a","refusal":"b"}]',
