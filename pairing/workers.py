@@ -8,7 +8,6 @@ the last digits of means.
 from __future__ import annotations
 
 import gc
-import pickle
 import signal
 import sys
 from collections import Counter, deque
@@ -267,6 +266,8 @@ def _serve(
 
 
 def _send(pipe: Connection, part: Part) -> None:
+    import pickle  # as get_context above
+
     try:
         pipe.send(part)
     except (pickle.PicklingError, TypeError, AttributeError):  # an error of another's code that cannot travel
