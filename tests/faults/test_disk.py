@@ -231,9 +231,9 @@ def test_a_terminal_that_takes_nothing_does_not_stop_the_run(tmp_path: Path, ser
 def test_the_run_file_tells_of_the_stop(tmp_path: Path, pairmill: Commands, server: ModelServer) -> None:
     """After a disk error the run file, if it could be written, says `stopped`, and counts what is there."""
     output = tmp_path / "out" / "rollouts.jsonl"
-    server.latency = (0.005, 0.01)  # rows come in many commits, not in one
+    server.latency = (0.005, 0.1)  # rows come in many commits, not in one
     words = collect_words(write_prompts(tmp_path / "in.jsonl", 20), output, server.url)
-    run = pairmill.start(*words, fault=("write", 8, errno.EIO))
+    run = pairmill.start(*words, fault=("write", 7, errno.EIO))
     run.wait().one_line()
     state = read_run_file(output.with_name("rollouts.run.json"))
     assert state is not None

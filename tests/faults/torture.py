@@ -63,7 +63,7 @@ class _Plan:
         if kind == "disk call":
             return cls(kind, rng.randint(1, 90))
         if kind == "torn write":
-            return cls(kind, rng.randint(2, 30))
+            return cls(kind, rng.randint(2, 14))
         return cls(kind, wait=rng.uniform(0, 0.006))
 
 
