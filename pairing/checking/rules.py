@@ -55,7 +55,8 @@ def _shared(view: View) -> int:
 
 def _side_notes(name: str, side: list[Any], own: list[Any], holds: Capabilities, whole: bool) -> Iterator[Note]:
     """`own` is the side without what is a prompt's."""
-    if not any(_says(message) for message in own):
+    refuses = holds.as_it_came and any(isinstance(message, dict) and message.get("refusal") for message in own)
+    if not (refuses or any(_says(message) for message in own)):
         yield Note("empty_side", name)
     yield from _message_notes(name, side, holds)
     if not own:

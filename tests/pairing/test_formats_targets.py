@@ -39,10 +39,10 @@ def test_what_is_written_fits_the_trainer(tmp_path: Path, name: str, unfit: str)
     assert len(rows) >= 5
     for row in rows:
         jsonschema.validate(row, SCHEMAS[name], cls=jsonschema.Draft202012Validator)
-    if name != "recipe":
-        path = tmp_path / ("trl-standard.jsonl" if FORMATS[name].parquet_only else f"{name}.jsonl")
-        report = check_file(path, name)
-        assert {k: report.shown[k] for k in report.counts if k not in ("tool_output_trained", "shared_start")} == {}
+    only_parquet = FORMATS[name].parquet_only
+    report = check_file(tmp_path / ("trl-standard.jsonl" if only_parquet else f"{name}.jsonl"), name)
+    told = {"tool_output_trained", "shared_start"} | ({"file_kind"} if only_parquet else set())
+    assert {k: report.shown[k] for k in report.counts if k not in told} == {}
 
 
 @pytest.mark.parametrize("name", FORMATS)

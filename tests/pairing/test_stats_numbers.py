@@ -19,6 +19,7 @@ from pairing.stats.figures import Figures, as_json
 from pairing.stats.gather import Asked, StatsReport, gather
 from pairing.stats.lengths import Lengths
 from pairing.stats.passes import Passes, pass_at_k
+from pairing.stats.render import render_stats
 from pairing.stats.variety import Variety, distinct_n
 from tests.pairing.make import ABSENT, Row, gym_row, our_row, write_lines, write_rows
 
@@ -223,3 +224,11 @@ def test_json_holds_only_what_json_can(tmp_path: Path) -> None:
     for name, rows in (("huge", lines), ("none", [])):
         found = as_json(report(write_lines(tmp_path / f"{name}.jsonl", rows)))
         assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_rewards_at_the_end_of_what_floats_hold_are_shown_short(tmp_path: Path) -> None:
+    """No line of hundreds of digits, and `-` for a deviation that no float holds."""
+    text = render_stats(of_rows(tmp_path, *(our_row(0, n, reward) for n, reward in enumerate([1e308, -1e308, 1e307]))))
+    assert max(map(len, text.splitlines())) <= 100
+    assert "std -, from -1e+308 to 1e+308" in text
+    assert "nan" not in text
