@@ -87,7 +87,7 @@ def cells(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
             f"{each.mb_per_cpu_second / reference:.1f} x" if reference else "",
             f"{each.rows / each.best:,.0f}",
             f"{each.wall:.2f}",
-            f"{each.peak_mb:,.0f}" + (f" + 2 x {each.worker_peak_mb:,.0f}" if each.method == "workers" else ""),
+            f"{each.peak_mb:,.0f}" + (f" + {each.worker_peak_mb:,.0f}" if each.method == "workers" else ""),
             f"{each.pairs:,}",
         )
         for each in measured
