@@ -31,7 +31,8 @@ _REMEDIES: Mapping[str, str] = {
     "gap_above_max": "raise --max-gap",
     "no_rejected": "few answers are truncated: give --truncated-rejected allow",
     "incomplete": "go on with --resume, or lower --require-complete",
-    "unfit_content_parts": "--format recipe holds them",
+    "unfit_content_parts": "--format recipe holds them; docs/formats.md#images: which others hold images of a prompt",
+    "unfit_image_source": "docs/formats.md#images: which trainers open paths, URLs, data URIs",
     "unfit_items": "--format recipe holds them",
     "unfit_tool_call": "--format recipe holds them",
 }

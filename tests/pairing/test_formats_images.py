@@ -12,9 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pairing import build_pairs
+from pairing.build import pair_all
 from pairing.checking import check_file
 from pairing.formats import FORMATS, get_format
 from pairing.formats.images import source_kind
+from pairing.output.writer import PairWriter
+from pairing.reading.groups import groups_by_index
+from pairing.reports.funnel import Tally
+from pairing.settings import PairSettings
 from tests.pairing.make import Row, our_row, read_rows, write_rows
 from tests.pairing.make_pairs import asked, said, straining_rows, user
 
@@ -32,7 +37,8 @@ def image(url: str) -> Row:
 
 def seen(*parts: Row, task: int = 0) -> list[Row]:
     """Two rollouts of a prompt with these parts."""
-    return asked({"role": "user", "content": list(parts)}, task=task)("Good one.", "Bad one.")
+    rows: list[Row] = asked({"role": "user", "content": list(parts)}, task=task)("Good one.", "Bad one.")
+    return rows
 
 
 PICTURE = image("file:///data/my%20cat.png")
@@ -109,7 +115,7 @@ def test_what_a_trainer_does_not_open_is_left_out(tmp_path: Path, format: str, u
 
 
 UNFIT: dict[str, tuple[list[Row], str]] = {
-    "answer": (asked(user("q"))([said([image(URI)])], "b2"), "unfit_content_parts"),
+    "answer": (asked(user("q"))([said("") | {"content": [image(URI)]}], "b2"), "unfit_content_parts"),
     "system": (asked({"role": "system", "content": [PICTURE]}, user("q"))("a1", "b2"), "unfit_content_parts"),
     "sound": (seen(PICTURE, {"type": "input_audio", "input_audio": {"data": ""}}), "unfit_content_parts"),
     "file": (seen(PICTURE, {"type": "file", "file": {"file_id": "f"}}), "unfit_content_parts"),
@@ -149,7 +155,7 @@ def test_a_text_is_no_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", TAKERS)
 def test_rows_of_text_are_what_they_were_but_for_the_column(tmp_path: Path, format: str) -> None:
-    """What strains a format is written the same, images elsewhere in the file or not: it gets the column, and no more."""
+    """What strains a format is written the same, images elsewhere in the file or not, but for the column."""
     _, alone = paired(tmp_path, straining_rows(), format)
     _, beside = paired(tmp_path, [*straining_rows(), *seen(PICTURE, task=90)], format)
     target = get_format(format)
@@ -184,3 +190,17 @@ def test_the_entry_names_the_column(tmp_path: Path) -> None:
 def test_any_text_has_a_kind_or_none(source: str) -> None:
     """Whatever the row says: no error, and no path with control characters."""
     assert source_kind(source) != "path" or source.isprintable()
+
+
+@pytest.mark.parametrize("format", TAKERS)
+def test_a_late_image_leads_the_file(tmp_path: Path, format: str) -> None:
+    """Past the rows on which datasets settles types, its row goes in front; all others keep their order."""
+    rows = [row for task in range(30) for row in asked(user("Long. " * 100), task=task)("a1", f"b{task}")]
+    source = write_rows(tmp_path / "r.jsonl", *rows, *seen(PICTURE, task=30))
+    with PairWriter(tmp_path / "p.jsonl", get_format(format), first_batch=1000) as writer:
+        tally = Tally()
+        pair_all(groups_by_index([source], tally.read), PairSettings(format=format).policy(), tally, writer)
+        writer.commit()
+    found = read_rows(tmp_path / "p.jsonl")
+    assert [row["meta"]["task_index"] for row in found] == [30, *range(30)]
+    assert [len(row["images"]) for row in found] == [1] + [0] * 30
