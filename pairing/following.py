@@ -40,6 +40,8 @@ def follow_run(args: argparse.Namespace, settings: PairSettings) -> PairReport:
     has said what stands where."""
     if len(args.input) != 1:
         raise UsageError("--follow: give one --input: the rollouts file that the run writes")
+    if set("*?") & set(str(args.input[0])) and not args.input[0].exists():
+        raise UsageError(f"--follow: {args.input[0]} is a pattern: name the one rollouts file that the run writes")
     if settings.group_size is not None:
         raise UsageError("--group-size and --follow: a run's rows carry their indices: give one")
     try:

@@ -4,6 +4,7 @@ file in which no pair ever changes or vanishes."""
 from __future__ import annotations
 
 import tempfile
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pairing.build import write_pairs
 from pairing.follow import Follower, follow
 from pairing.follow.alongside import Alongside
 from pairing.follow.live_pairs import live_paths
-from pairing.following import whole_by
+from pairing.following import follow_run, whole_by
 from tests.pairing.live_run import LiveRun, Script
 from tests.pairing.make import Row, gym_row, our_row, write_lines, write_rows
 from tests.pairing.test_formats import tool_rows
@@ -406,6 +407,13 @@ def test_what_cannot_be_followed_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists already: give --overwrite"):
         follow_to(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl", "pairs.live.jsonl", "rollouts.jsonl"]
+
+
+def test_a_pattern_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    """No run will ever write a file of that name."""
+    given = Namespace(input=[tmp_path / "roll*.jsonl"], output=tmp_path / "pairs.jsonl", overwrite=False)
+    with pytest.raises(UsageError, match=r"roll\*\.jsonl is a pattern: name the one rollouts file"):
+        follow_run(given, TRL)
 
 
 def test_an_output_is_replaced_only_at_the_end(tmp_path: Path) -> None:
