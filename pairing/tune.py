@@ -55,6 +55,7 @@ class _Tune:
     eta: int
     embedded: bool
     budget: tuple[str, ...]
+    progress: str
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -81,6 +82,8 @@ def _asked(args: argparse.Namespace) -> _Tune:
 
     if args.until_gap is not None:
         raise UsageError("--until-gap: leave it out: a tune needs every repeat; pairmill plan tells of early stop")
+    if args.metrics_port is not None:
+        raise UsageError("--metrics-port: leave it out: tune serves no metrics")
     grid = grid_of(args)
     pairing = Asked.of(args, (args.min_gap,))
     embedded = _complete(args)
@@ -101,7 +104,18 @@ def _asked(args: argparse.Namespace) -> _Tune:
     if not args.dry_run:
         _place_pilot(args, pilot, rungs[-1].prompts)
     collect = replace(settings, input=pilot, limit=None) if not args.dry_run else settings
-    return _Tune(args.output_dir, grid, rungs, collect, pairing, args.max_truncated, args.eta, embedded, tuple(lines))
+    return _Tune(
+        args.output_dir,
+        grid,
+        rungs,
+        collect,
+        pairing,
+        args.max_truncated,
+        args.eta,
+        embedded,
+        tuple(lines),
+        args.progress,
+    )
 
 
 def _complete(args: argparse.Namespace) -> bool:
@@ -200,7 +214,7 @@ async def _run(asked: _Tune) -> tuple[RungResult, ...] | None:
     from collector.interrupt import interruptible
 
     requests = requests_of(asked.rungs, asked.grid.repeats[-1])
-    bar = RungBar(requests)
+    bar = RungBar(requests, asked.progress)
 
     async def halved(stop: StopSwitch) -> tuple[RungResult, ...] | None:
         try:

@@ -1,4 +1,5 @@
-"""What a tune shows while it goes on: one bar over all its requests, and what the first arm says of its tokens."""
+"""What a tune shows while it goes on: one bar over all its requests or a line for each arm, and what the first arm
+says of its tokens."""
 
 from __future__ import annotations
 
@@ -21,12 +22,13 @@ class RungBar:
 
     wants_load = False
 
-    def __init__(self, requests: int) -> None:
-        # Without a terminal a bar is a stream of half lines: draw it seldom.
-        self._drawn = sys.stderr.isatty()
-        interval = 0.1 if self._drawn else 10.0
-        self._bar = tqdm(total=requests, desc="Tuning", mininterval=interval, dynamic_ncols=True, file=sys.stderr)
+    def __init__(self, requests: int, progress: str = "auto") -> None:
+        """`progress` is that of `--progress`: a bar, lines, neither, or what fits stderr."""
+        self._drawn = progress == "bar" or (progress == "auto" and sys.stderr.isatty())
+        self._lines = not self._drawn and progress != "off"
+        self._bar = tqdm(total=requests, desc="Tuning", dynamic_ncols=True, file=sys.stderr, disable=not self._drawn)
         self._requests = requests
+        self._done = 0
         self._had: dict[str, int] = {}
         self._arm = ""
         self._notes: set[str] = set()
@@ -35,7 +37,10 @@ class RungBar:
     def arm(self, arm: Arm) -> None:
         """The collection that comes next is this arm's."""
         self._arm = arm.name
-        self._bar.set_postfix_str(f"T={arm.temperature:g} top_p={arm.top_p:g}", refresh=False)
+        named = f"T={arm.temperature:g} top_p={arm.top_p:g}"
+        self._bar.set_postfix_str(named, refresh=False)
+        if self._lines:
+            sys.stderr.write(f"Tuning: {self._done:,} of {self._requests:,} rollouts, {named} begins\n")
 
     def sampled(self, prompts: Sequence[PromptSamples], rollouts: int) -> None:
         """The first arm that tells its tokens says what all of them may take."""
@@ -82,4 +87,5 @@ class RungBar:
 
     def _step(self, made: int) -> None:
         self._had[self._arm] = self._had.get(self._arm, 0) + made
+        self._done += made
         self._bar.update(made)

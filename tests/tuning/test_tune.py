@@ -53,6 +53,13 @@ def test_a_tune_ends_with_flags_to_use(done: Done) -> None:
     assert lines[-1] in (folder / "t" / "report.md").read_text()
 
 
+def test_without_a_terminal_each_arm_has_a_line(done: Done) -> None:
+    """A log gets whole lines and no half-drawn bar."""
+    begun = [line for line in done[1].stderr.splitlines() if line.startswith("Tuning: ")]
+    assert [line.split(",")[0] for line in begun] == ["Tuning: 0 of 80 rollouts", "Tuning: 40 of 80 rollouts"]
+    assert "|" not in done[1].stderr
+
+
 def test_each_arm_is_a_stream_that_can_be_paired(done: Done) -> None:
     """Nothing that was paid for is lost: sealed rollouts, whole groups, the arm's own settings in every row."""
     folder, _ = done
@@ -122,6 +129,7 @@ def test_a_dry_run_shows_the_budget_alone(tmp_path: Path) -> None:
         (("--eta", "1"), "--eta 1: give 2 or more"),
         (("--num-repeats", "1,2"), "a pair needs two rollouts"),
         (("--until-gap", "0.2"), "--until-gap: leave it out"),
+        (("--metrics-port", "0"), "--metrics-port: leave it out"),
     ],
 )
 def test_bad_flags_are_one_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
