@@ -122,9 +122,10 @@ class Health:
             self._tasks.start_soon(self._ask, endpoint, cause)
 
     def worked(self, endpoint: Endpoint) -> None:
-        """The endpoint gave a good reply."""
+        """The endpoint gave a good reply. Of one that is down to a request from before: its model list says when it is
+        back, or each such reply would let through requests that fail."""
         if endpoint in self._down:
-            self._back(endpoint)
+            return
         if endpoint.breaker.worked():
             if endpoint in self._told_of_errors:
                 self._told_of_errors.discard(endpoint)
@@ -165,6 +166,8 @@ class Health:
             await anyio.sleep(pause)
 
     def _note_failure(self, endpoint: Endpoint, error: ServerError) -> None:
+        if not endpoint.away:
+            return  # it answered something else meanwhile
         before = self._down.get(endpoint)
         if isinstance(error, NotReadyError):
             seconds, flag = endpoint.settings.timeouts.rollout, _OF_ITS_OWN
@@ -204,7 +207,7 @@ class Health:
         return endpoint.away and endpoint.watch.failing_for() >= endpoint.settings.retry.dead_after
 
     def _tell(self, endpoint: Endpoint, group: Replicas, cause: str) -> None:
-        if endpoint in self._told:
+        if endpoint in self._told or not endpoint.away:
             return
         self._told.add(endpoint)
         outage = self._down.get(endpoint)

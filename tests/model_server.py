@@ -34,7 +34,7 @@ class ModelServer:
     `busy_first` turns the first request of each prompt and seed away with a 429 and that Retry-After. `most_samples` is
     how many choices one request may have, `extra_samples` come unasked; `one_answer` makes all answers to a prompt the
     same. While `hung` is set no request is answered, the model list included. What `down` names ("chat", "models") is
-    answered with a 503, and all with a 401 where that is "key"; `listed` counts the questions for the model list."""
+    answered with a 503, and all that comes from then on with a 401 where that is "key"; `listed` counts the questions for the model list."""
 
     latency: tuple[float, float] = (0.0, 0.0)
     fault_every: int = 0
@@ -95,6 +95,8 @@ class ModelServer:
         self.prompts.append(prompt)
         self.bodies.append(body)
         self.seen[prompt, body.get("seed")] += 1
+        if "key" in self.down:
+            return _json({"error": {"message": "the key has expired"}}, 401)
         self.in_flight += 1
         self.high_water = max(self.high_water, self.in_flight)
         try:
@@ -117,8 +119,6 @@ class ModelServer:
     def _answer(self, body: dict[str, Any], prompt: str, number: int) -> Response:
         if self.always_fail and self.always_fail in prompt:
             return _json({"error": {"message": "this prompt always fails"}}, 400)
-        if "key" in self.down:
-            return _json({"error": {"message": "the key has expired"}}, 401)
         if "chat" in self.down:
             return Response(b"upstream is away", 503)
         if self.fault_every and number % self.fault_every == 0:
