@@ -19,7 +19,7 @@ import anyio
 import httpx
 from anyio.abc import TaskGroup
 
-from collector.adaptive.log import forget_limits, limits_path
+from collector.adaptive.log import forget_limits
 from collector.adaptive.steering import LimitRange, Steering
 from collector.attempts import Attempts
 from collector.endpoints import Endpoints, open_endpoints
@@ -139,9 +139,7 @@ async def collect(
 def check_apart(settings: CollectSettings, paths: StreamPaths) -> None:
     """A run replaces and removes the files beside its output: its input may be none of them."""
     source = settings.input.resolve()
-    clash = next(
-        (path for path in (*paths.all, *paths.scratch, limits_path(paths.rollouts)) if path.resolve() == source), None
-    )
+    clash = next((path for path in (*paths.all, *paths.scratch) if path.resolve() == source), None)
     if clash is not None:
         raise UsageError(f"--input {settings.input}: the run writes a file of that name; give another --output")
 

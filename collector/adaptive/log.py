@@ -10,6 +10,7 @@ from typing import IO, Any
 import orjson
 
 from collector.adaptive.changes import LimitChange
+from collector.journal.paths import StreamPaths
 from collector.journal.runfile import now as wall_clock
 
 __all__ = ["LimitLog", "forget_limits", "limits_path"]
@@ -17,7 +18,7 @@ __all__ = ["LimitLog", "forget_limits", "limits_path"]
 
 def limits_path(output: Path) -> Path:
     """Where the changes of a run with that output stand."""
-    return output.with_name(f"{output.stem}_limits.jsonl")
+    return StreamPaths.for_output(output).limits
 
 
 def forget_limits(output: Path) -> None:

@@ -92,7 +92,7 @@ def recover(paths: StreamPaths, disk: Disk) -> str | None:
 
 
 def _kept(paths: StreamPaths) -> tuple[Path, ...]:
-    return (paths.run, paths.decisions, paths.incomplete, paths.failures, paths.rollouts)
+    return (paths.run, paths.limits, paths.decisions, paths.incomplete, paths.failures, paths.rollouts)
 
 
 def _has_begun(paths: StreamPaths) -> bool:

@@ -83,7 +83,7 @@ def _replace(paths: StreamPaths, disk: Disk) -> bool:
     """Clears the way for a new run; True when the old one is kept until that has a rollout."""
     with reporting(paths.rollouts, _READ_ONLY):
         kept = set_aside(paths, disk)
-        for path in (paths.run, paths.decisions, paths.incomplete, paths.failures, paths.rollouts):
+        for path in (paths.run, paths.limits, paths.decisions, paths.incomplete, paths.failures, paths.rollouts):
             disk.unlink(path)
         disk.sync_folder(paths.rollouts.parent)
     return kept

@@ -14,8 +14,8 @@ __all__ = ["StreamPaths", "check_output"]
 @dataclass(frozen=True, slots=True)
 class StreamPaths:
     """The files of one output, all in one folder. For `out/rollouts.jsonl`: rollouts_failures.jsonl,
-    rollouts_incomplete.jsonl, rollouts_decisions.jsonl, rollouts.run.json and rollouts.lock; the stem of another name
-    is kept."""
+    rollouts_incomplete.jsonl, rollouts_decisions.jsonl, rollouts_limits.jsonl, rollouts.run.json and rollouts.lock; the
+    stem of another name is kept."""
 
     rollouts: Path
     """The journal while a run lives, the sealed file afterwards."""
@@ -25,6 +25,8 @@ class StreamPaths:
     """Good rows of groups that lack a member; there only after a seal."""
     decisions: Path
     """One row per prompt, why it stopped; there only after the seal of a run with early stop."""
+    limits: Path
+    """One row per change of a limit that finds itself."""
     run: Path
     lock: Path
 
@@ -40,6 +42,7 @@ class StreamPaths:
             failures=output.with_name(f"{stem}_failures.jsonl"),
             incomplete=output.with_name(f"{stem}_incomplete.jsonl"),
             decisions=output.with_name(f"{stem}_decisions.jsonl"),
+            limits=output.with_name(f"{stem}_limits.jsonl"),
             run=output.with_name(f"{stem}.run.json"),
             lock=output.with_name(f"{stem}.lock"),
         )
@@ -49,7 +52,7 @@ class StreamPaths:
 
     @property
     def all(self) -> tuple[Path, ...]:
-        return (self.rollouts, self.failures, self.incomplete, self.decisions, self.run, self.lock)
+        return (self.rollouts, self.failures, self.incomplete, self.decisions, self.limits, self.run, self.lock)
 
     @property
     def scratch(self) -> tuple[Path, ...]:
@@ -68,7 +71,7 @@ class StreamPaths:
     @property
     def _rows(self) -> tuple[Path, ...]:
         saved = self.overwritten / self.rollouts.name
-        return (self.rollouts, self.incomplete, self.failures, saved)
+        return (self.rollouts, self.incomplete, self.failures, self.decisions, saved)
 
 
 def scratch_of(path: Path) -> Path:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from collector.adaptive.gradient import HARD_MAX
 from collector.adaptive.log import limits_path
 from collector.cli import print_collected
 from collector.collecting import CollectResult, collect
+from collector.errors import OutputError, ServerError
+from collector.journal import StreamPaths, check_output
 from collector.settings import CollectSettings, RetryPolicy
 from collector.stopping import StopSwitch
 from tests.faulty_server import chat_body
@@ -249,9 +252,40 @@ async def test_a_fixed_run_over_an_auto_one_leaves_no_log_of_it(tmp_path: Path) 
 
 
 async def test_a_log_that_cannot_be_written_costs_a_note_and_no_rollout(tmp_path: Path) -> None:
-    """Where its name is a folder's: the run goes on."""
-    (tmp_path / "rollouts_limits.jsonl").mkdir()
-    seen = Changes()
+    """Where its name is a folder's, since the output was checked: the run goes on."""
+
+    class InTheWay(Changes):
+        def found(self, *_: Any) -> None:
+            (tmp_path / "rollouts_limits.jsonl").mkdir()
+
+    seen = InTheWay()
     result = await collect(settings(tmp_path, 20), transport=httpx.MockTransport(Batch(slots=8)), observer=seen)
     assert result.rollouts == 40
     assert len([note for note in seen.notes if "rollouts_limits.jsonl: cannot be written" in note]) == 1
+
+
+def test_a_log_that_is_no_file_of_ours_is_refused(tmp_path: Path) -> None:
+    """A pipe would hold the run for ever, and a link's target would be written over."""
+    log = limits_path(tmp_path / "rollouts.jsonl")
+    os.mkfifo(log)
+    with pytest.raises(OutputError, match=r"rollouts_limits\.jsonl: is not a regular file"):
+        check_output(StreamPaths.for_output(tmp_path / "rollouts.jsonl"), resume=False, overwrite=True)
+    log.unlink()
+    log.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match=r"rollouts_limits\.jsonl: is a symbolic link"):
+        check_output(StreamPaths.for_output(tmp_path / "rollouts.jsonl"), resume=True, overwrite=False)
+
+
+def _refusing(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json={"data": [{"id": "m"}]}) if request.method == "GET" else httpx.Response(400)
+
+
+async def test_an_overwrite_without_a_rollout_keeps_the_limits_too(tmp_path: Path) -> None:
+    """The old run is put back whole: its log as well, though the new run's limit was fixed."""
+    await collect(settings(tmp_path, 20), transport=httpx.MockTransport(Batch(slots=8)))
+    log = limits_path(tmp_path / "rollouts.jsonl")
+    before = log.read_bytes()
+    hopeless = replace(settings(tmp_path, 20), overwrite=True, parallel_min=None)
+    with pytest.raises(ServerError, match="all failed"):
+        await collect(hopeless, transport=httpx.MockTransport(_refusing))
+    assert log.read_bytes() == before

@@ -12,13 +12,14 @@ from collector.journal import StreamPaths, check_output
 
 
 def test_names_stand_beside_the_output_and_keep_its_stem() -> None:
-    """Six files, one folder, one stem."""
+    """Seven files, one folder, one stem."""
     paths = StreamPaths.for_output("out/night.jsonl")
     assert [str(path) for path in paths.all] == [
         "out/night.jsonl",
         "out/night_failures.jsonl",
         "out/night_incomplete.jsonl",
         "out/night_decisions.jsonl",
+        "out/night_limits.jsonl",
         "out/night.run.json",
         "out/night.lock",
     ]
@@ -73,3 +74,10 @@ def test_an_output_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="Not a directory"):
         check_output(StreamPaths.for_output(tmp_path / "file" / "rollouts.jsonl"), resume=False, overwrite=False)
+
+
+def test_decisions_alone_need_a_flag(paths: StreamPaths) -> None:
+    """A finished run's decisions are not written over by accident, though its rollouts were moved away."""
+    paths.decisions.write_text("{}\n")
+    with pytest.raises(OutputError, match=r"rollouts_decisions\.jsonl: exists already.*--resume.*--overwrite"):
+        check_output(paths, resume=False, overwrite=False)
