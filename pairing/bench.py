@@ -75,6 +75,7 @@ def _show_dry_run(settings: BenchSettings) -> int:
 
     request, heading, _ = dry_run(settings.collect).partition("the plan:")
     levels = ", ".join(map(str, settings.coarse)) + ("" if settings.levels else ", and closer around the knee")
+    levels += ", and auto" if settings.auto else ""
     plan = {
         "input": settings.collect.input,
         "output": settings.folder,
@@ -127,7 +128,7 @@ def _finish(swept: Swept | None) -> int:
     for line in _reasons(swept.summary):
         sys.stderr.write(f"pairmill: {plain(line)}\n")
     sys.stderr.flush()
-    print_line(terminal_text(swept.summary, swept.folder))
+    print_line(terminal_text(swept.summary, swept.folder, sys.stdout.encoding or "utf-8"))
     return EXIT_PARTIAL if swept.summary.grave else 0
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("which", nargs="?", choices=["embedded", "llamacpp"])
     which = parser.parse_args().which
     if which != "llamacpp":
-        sweep("embedded", [])
+        sweep("embedded", ["--auto"])
     if which != "embedded":
         with tempfile.TemporaryDirectory() as folder, llamacpp_server(Path(folder)) as url:
             sweep("llamacpp", ["--base-url", url, "--max-level", "64", "--level-seconds", "3", *SAMPLING])

@@ -19,9 +19,11 @@ _CACHE_MODES = ("auto", "salt", "disjoint", "none")
 """Those of `parallelism.settings`, written out so that --help need not import it; a test holds them equal."""
 _EMBEDDED_SECONDS, _SECONDS = 1.2, 20.0
 _EMBEDDED_PASSES, _PASSES = 5, 3
+_EMBEDDED_AUTO_PASSES = 4
+"""Auto's own trials are long: with them and so many passes the whole is still under two minutes."""
 _EMBEDDED_MOST, _MOST = 128, 256
 _NOT_HERE = {
-    "num_samples_in_parallel": "it is what bench finds: give --levels or --max-level",
+    "num_samples_in_parallel": "it is what bench finds: give --levels or --max-level, and --auto for auto",
     "parallel_max": "bench holds each level at a fixed number",
     "until_gap": "bench asks every prompt the same number of times",
     "max_repeats": "bench asks every prompt the same number of times",
@@ -49,13 +51,19 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
         "--passes",
         type=positive_int,
         metavar="N",
-        help=f"over all levels (default {_PASSES}; {_EMBEDDED_PASSES} with the embedded model)",
+        help=f"over all levels (default {_PASSES}; {_EMBEDDED_PASSES} with the embedded model,"
+        f" {_EMBEDDED_AUTO_PASSES} with --auto too)",
     )
     group.add_argument(
         "--level-seconds",
         type=float,
         metavar="S",
         help=f"measured at a level in each pass (default {_SECONDS:g}; {_EMBEDDED_SECONDS:g} with the embedded model)",
+    )
+    group.add_argument(
+        "--auto",
+        action="store_true",
+        help="in each pass also measure --num-samples-in-parallel auto, and draw its limit over time",
     )
     group.add_argument(
         "--cache-bust",
@@ -83,14 +91,16 @@ def bench_settings(
     from collector.parallelism.levels import parse_levels
     from collector.parallelism.settings import BenchSettings
 
+    embedded_passes = _EMBEDDED_AUTO_PASSES if args.auto else _EMBEDDED_PASSES
     return BenchSettings(
         collect=collect,
         folder=folder,
         levels=parse_levels(args.levels) if args.levels else (),
         max_level=args.max_level or (_EMBEDDED_MOST if embedded else _MOST),
-        passes=args.passes or (_EMBEDDED_PASSES if embedded else _PASSES),
+        passes=args.passes or (embedded_passes if embedded else _PASSES),
         level_seconds=(_EMBEDDED_SECONDS if embedded else _SECONDS)
         if args.level_seconds is None
         else args.level_seconds,
+        auto=args.auto,
         cache=args.cache_bust,
     )

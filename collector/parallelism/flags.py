@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from collector.parallelism.agreement import Agreement
+from collector.parallelism.auto import AutoFigures
 from collector.parallelism.figures import LevelFigures
 from collector.parallelism.records import TrialRecord
 
-__all__ = ["Flag", "holds", "level_flags", "sweep_flags"]
+__all__ = ["Flag", "auto_flags", "holds", "level_flags", "sweep_flags"]
 
 _HELD = 0.95
 _HALF_A_SLOT = 0.5
@@ -27,6 +28,7 @@ _MANY_RETRIES = 0.01
 _DRIFT = 0.05
 _CROWDED = 1.5
 """Programs that want to run, for each core."""
+_AUTO_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,7 @@ def level_flags(figures: LevelFigures) -> Iterator[Flag]:
     if not holds(figures):
         yield Flag("in_flight", level, _not_held(figures), grave=True)
     if figures.failures:
-        classes = ", ".join(f"{name} {count}" for name, count in sorted(figures.failures.items()))
-        failed = sum(figures.failures.values())
-        yield Flag("failures", level, f"{failed} rollouts failed for good ({classes})", grave=True)
+        yield Flag("failures", level, _failed(figures), grave=True)
     if figures.retries > _MANY_RETRIES * figures.attempts:
         yield Flag("retries", level, f"{figures.retries} of {figures.attempts} attempts failed and were tried again")
     if _is_busy(figures):
@@ -64,6 +64,29 @@ def level_flags(figures: LevelFigures) -> Iterator[Flag]:
         yield Flag("no_steady_state", level, unsteady)
     if figures.preemptions:
         yield Flag("preempted", level, f"the server preempted {figures.preemptions:.0f} times: its cache is full")
+
+
+def auto_flags(auto: AutoFigures) -> Iterator[Flag]:
+    """What is to be said of the limit that found itself."""
+    figures, share = auto.figures, auto.share
+    if figures.failures:
+        yield Flag("failures", None, f"with auto: {_failed(figures)}", grave=True)
+    if figures.preemptions:
+        yield Flag("preempted", None, f"with auto: the server preempted {figures.preemptions:.0f} times")
+    if figures.running is None:
+        yield Flag("auto_blind", None, "the server shows no queue: auto went by latency alone, a weak measure")
+    if not (figures.warm and figures.enough):
+        yield Flag("auto_unsettled", None, "too few rollouts for auto to find its limit: give more --level-seconds")
+    if share is not None and share.value < _AUTO_SHARE:
+        sure = (
+            "" if share.high < _AUTO_SHARE else f", which may be chance (95% of the resamples: up to {share.high:.0%})"
+        )
+        yield Flag("auto_below", None, f"auto had {share.value:.0%} of the best fixed level's rollouts/s{sure}")
+
+
+def _failed(figures: LevelFigures) -> str:
+    classes = ", ".join(f"{name} {count}" for name, count in sorted(figures.failures.items()))
+    return f"{sum(figures.failures.values())} rollouts failed for good ({classes})"
 
 
 def sweep_flags(

@@ -135,6 +135,8 @@ class ServerMeter:
     """Reads the servers' metrics a few times a second, where they have them."""
 
     def __init__(self, clients: Mapping[str, ModelClient], interval: float) -> None:
+        self.history: list[ServerLoad] = []
+        """All readings, of all servers together, whenever the meter was restarted."""
         self._sources = {name: _Source(client) for name, client in clients.items()}
         self._loads: list[ServerLoad] = []
         self._before: float | None = None
@@ -179,6 +181,7 @@ class ServerMeter:
         total = self._watch.total
         if total is not None:
             self._loads.append(total)
+            self.history.append(total)
 
 
 def _mean(values: list[float]) -> float:

@@ -9,10 +9,14 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["LoadFigures", "Phase", "RequestRecord", "TrialRecord"]
+__all__ = ["AUTO", "LimitPath", "LoadFigures", "Phase", "RequestRecord", "TrialRecord"]
 
 Phase = Literal["warm-up", "measured", "tail"]
 """When the attempt ended: before the measured window, in it, or after it, when nothing new was sent any more."""
+
+
+AUTO = 0
+"""The level of a trial whose limit found itself."""
 
 
 class RequestRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -62,8 +66,18 @@ class LoadFigures(msgspec.Struct, kw_only=True, frozen=True):
     first_token: float | None = None
 
 
+class LimitPath(msgspec.Struct, kw_only=True, frozen=True):
+    """A limit that found itself, over a whole trial. `steps` are (seconds, limit from then on, reason), `loads` are
+    what the server said: (seconds, running, waiting)."""
+
+    steps: tuple[tuple[float, int, str], ...]
+    loads: tuple[tuple[float, float, float], ...] = ()
+
+
 class TrialRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One level, once. `began` is UTC; `first` is the place of its first prompt in the sweep's order, `prompts` how
+    """One level, once; `AUTO` is one too, and has `auto`.
+
+    `began` is UTC; `first` is the place of its first prompt in the sweep's order, `prompts` how
     many were begun. `warm`: every slot had turned over before the window; `enough`: so many requests ended in the
     window as a level needs. Shares of the client's time are of one core."""
 
@@ -93,3 +107,4 @@ class TrialRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The system's load average of one minute at the end, of all programs, for each core."""
     stale_retries: int = 0
     load: LoadFigures | None = None
+    auto: LimitPath | None = None

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from collector.errors import UsageError
 from collector.journal import file_digest
 from collector.parallelism.levels import MOST, log_spaced
+from collector.parallelism.records import AUTO
 from collector.settings import CollectSettings
 
 __all__ = ["CACHE_MODES", "BenchSettings", "CacheMode"]
@@ -36,6 +37,10 @@ class BenchSettings:
     passes: int = 3
     level_seconds: float = 20.0
     cache: CacheMode = "auto"
+    auto: bool = False
+    """Whether each pass also has a trial with `--num-samples-in-parallel auto`. --resume may add it."""
+    auto_settle: float = 4.0
+    """The least seconds that auto is given to find its limit, which it does by readings of a second each."""
     counting: str = ""
     """How usable pairs are counted, in words: --resume compares it."""
 
@@ -61,6 +66,13 @@ class BenchSettings:
     def warmup_seconds(self) -> float:
         """The least time at a level before it is measured."""
         return 0.3 * self.level_seconds
+
+    def window(self, level: int) -> tuple[float, float]:
+        """The least seconds of warm-up and of the window of a trial at that level. Auto finds its limit in the first
+        and swings about it in the second: both are longer where a level's are short."""
+        if level != AUTO:
+            return self.warmup_seconds, self.level_seconds
+        return max(self.auto_settle, self.level_seconds), max(self.auto_settle / 2, self.level_seconds)
 
     def identity(self) -> dict[str, Any]:
         """What --resume compares, as JSON: what is asked of the server, and how it is measured. The number of passes

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from collector.parallelism.agreement import Agreement, agreement
+from collector.parallelism.auto import AutoFigures, auto_figures
 from collector.parallelism.figures import LevelFigures, level_figures
-from collector.parallelism.flags import Flag, holds, level_flags, sweep_flags
+from collector.parallelism.flags import Flag, auto_flags, holds, level_flags, sweep_flags
 from collector.parallelism.knees import (
     Scalability,
     Segments,
@@ -19,7 +20,7 @@ from collector.parallelism.knees import (
     fit_segments,
     plateau,
 )
-from collector.parallelism.records import RequestRecord, TrialRecord
+from collector.parallelism.records import AUTO, RequestRecord, TrialRecord
 
 __all__ = ["Recommendation", "Summary", "summarise"]
 
@@ -60,6 +61,7 @@ class Summary:
     passes: int
     seconds: float
     """From the begin of the first trial to the end of the last, trials alone."""
+    auto: AutoFigures | None = None
 
     @property
     def grave(self) -> tuple[Flag, ...]:
@@ -84,6 +86,8 @@ class Summary:
             "seconds": self.seconds,
             "levels": [_level_json(figures) for figures in self.levels],
         }
+        if self.auto is not None:
+            found["auto"] = {**self.auto.to_json(), "figures": _level_json(self.auto.figures)}
         rounded: dict[str, Any] = _rounded({**self.facts, **found})
         return rounded
 
@@ -97,9 +101,12 @@ def summarise(
     seed: int,
     paired: bool,
 ) -> Summary:
-    """The summary of the trials. `requests` gives a level's, `whole` how many rollouts a task has; `paired`: every
+    """The summary of the trials, of which at least one has a fixed level.
+
+    `requests` gives a level's, `whole` how many rollouts a task has; `paired`: every
     level had the same prompts and seeds."""
-    levels = _levels(trials, requests, whole, seed)
+    fixed = [trial for trial in trials if trial.level != AUTO]
+    levels = _levels(fixed, requests, whole, seed)
     good = [figures for figures in levels if holds(figures) and figures.rollouts]
     numbers, rates = [figures.level for figures in good], [figures.rollouts_per_s.value for figures in good]
     recommendation = _recommend(good)
@@ -109,6 +116,7 @@ def summarise(
         "reward": agreement({figures.level: figures.rewards for figures in levels}, paired=paired, seed=seed),
         "length": agreement({figures.level: figures.lengths for figures in levels}, paired=paired, seed=seed),
     }
+    auto = auto_figures(trials, requests, good, whole=whole, seed=seed)
     flags = [flag for figures in levels for flag in level_flags(figures)]
     return Summary(
         facts=facts,
@@ -118,9 +126,10 @@ def summarise(
         law=law,
         knees_differ=disagreement(recommended, segments, law),
         **tests,
-        flags=(*sweep_flags(levels, trials, recommended, tests), *flags),
+        flags=(*sweep_flags(levels, fixed, recommended, tests), *flags, *(auto_flags(auto) if auto else ())),
         passes=max((trial.part for trial in trials), default=0),
         seconds=sum(trial.warmup_s + trial.measured_s + trial.tail_s for trial in trials),
+        auto=auto,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -24,11 +24,11 @@ from collector.parallelism.folder import Folder, open_folder
 from collector.parallelism.knees import plateau
 from collector.parallelism.levels import refined
 from collector.parallelism.meters import Flights
-from collector.parallelism.records import RequestRecord, TrialRecord
+from collector.parallelism.records import AUTO, RequestRecord, TrialRecord
 from collector.parallelism.settings import BenchSettings
 from collector.parallelism.summary import Summary, summarise
 from collector.parallelism.supply import Supply, drawn_rows
-from collector.parallelism.trial import Plan, Trial, run_trial
+from collector.parallelism.trial import Plan, Trial, run_trial, settings_at
 from collector.prompts import check_rows
 from collector.protocols import Protocol as WireProtocol
 from collector.protocols import get_protocol
@@ -48,7 +48,7 @@ _GOLDEN = 0.618034
 
 
 class Watcher(Protocol):
-    """Told of a sweep's progress. It must be quick and must not raise."""
+    """Told of a sweep's progress. It must be quick and must not raise. A level may be `AUTO`."""
 
     def note(self, text: str) -> None: ...
     def planned(self, levels: Sequence[int], done: int, left: int, cache: str) -> None:
@@ -191,7 +191,7 @@ class _Sweep:
         """The levels of a pass, in its order: first the coarse ones, and then, in the first pass, those around the
         knee; later passes know them all. A level that an earlier round of the first pass had is not repeated."""
         order = random.Random(f"{self.collect.seed} {part}")
-        coarse = list(self.settings.coarse)
+        coarse = [*self.settings.coarse, *([AUTO] if self.settings.auto else [])]
         if part > 1:
             coarse += self._refined()
         order.shuffle(coarse)
@@ -244,13 +244,13 @@ class _Sweep:
         hopeful = bool(self.folder.trials)
 
         def ends(flights: Flights) -> TrialEnds:
-            slots = replace(self.collect, num_samples_in_parallel=plan.level)
+            slots = settings_at(self.collect, plan.level)
             return TrialEnds(slots, verifier, flights, rows, self.observer, self.stop, hopeful=hopeful)
 
+        warmup, seconds = self.settings.window(plan.level)
         return await run_trial(
             plan, self.collect, self.rows, self.protocol, verifier, ends,
-            warmup=self.settings.warmup_seconds, seconds=self.settings.level_seconds,
-            observer=self.observer, stop=self.stop, transport=self.transport,
+            warmup=warmup, seconds=seconds, observer=self.observer, stop=self.stop, transport=self.transport,
         )  # fmt: skip
 
     def _count(self, requests: Sequence[RequestRecord]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from collector.parallelism.records import TrialRecord
+from collector.parallelism.records import AUTO, TrialRecord
 from collector.parallelism.settings import BenchSettings
 from collector.parallelism.summary import Summary
 from collector.parallelism.sweep import CountPairs, Swept, sweep
@@ -38,17 +38,23 @@ class LineWatcher:
             self._told_cache = True
             self._say(_CACHES.get(cache, cache))
         there = f" ({done} trials are there already)" if done else ""
-        seconds = left * _AROUND * self._settings.level_seconds
+        autos = left // len(levels) if AUTO in levels else 0
+        seconds = (left - autos) * _AROUND * self._settings.level_seconds + autos * sum(self._settings.window(AUTO))
         time = f"{seconds / 60:.0f} minutes" if seconds > 150 else f"{seconds:.0f} s"
-        self._say(f"levels {', '.join(map(str, levels))}: {left} trials, about {time}{there}")
+        named = ", ".join("auto" if level == AUTO else str(level) for level in levels)
+        self._say(f"levels {named}: {left} trials, about {time}{there}")
 
     def began(self, part: int, level: int) -> None: ...
 
     def ended(self, trial: TrialRecord) -> None:
         rate = trial.rollouts / trial.measured_s
-        held = "" if trial.in_flight_max == trial.level else f", {trial.in_flight:.1f} really"
+        if trial.level == AUTO:
+            level, held = " auto", f", {trial.in_flight:.1f} on average"
+        else:
+            level = f"{trial.level:>5}"
+            held = "" if trial.in_flight_max == trial.level else f", {trial.in_flight:.1f} really"
         passes = f"{trial.part}/{self._settings.passes}"
-        self._say(f"pass {passes}  {trial.level:>5} in flight{held}  {rate:8.1f} rollouts/s")
+        self._say(f"pass {passes}  {level} in flight{held}  {rate:8.1f} rollouts/s")
 
     def _say(self, text: str) -> None:
         if not self._quiet:
@@ -61,8 +67,11 @@ async def sweep_watched(settings: BenchSettings, count_pairs: CountPairs | None,
     from collector.interrupt import interruptible
     from collector.openfiles import allow_open_files
     from collector.parallelism.report import report_files
+    from collector.parallelism.trial import settings_at
 
-    allow_open_files(settings.coarse[-1])
+    allow_open_files(
+        max(settings.coarse[-1], settings_at(settings.collect, AUTO).num_samples_in_parallel * settings.auto)
+    )
     watcher = LineWatcher(settings, quiet=quiet)
 
     def reports(summary: Summary) -> dict[str, bytes]:

@@ -18,7 +18,11 @@ from typing import Any
 import anyio
 import httpx
 import msgspec
+from anyio.abc import TaskGroup
 
+from collector.adaptive.history import read_steps
+from collector.adaptive.log import forget_limits, limits_path
+from collector.adaptive.steering import Steering
 from collector.attempts import Attempts
 from collector.endpoints import Endpoints, open_endpoints
 from collector.errors import ServerError
@@ -27,9 +31,10 @@ from collector.health import Health
 from collector.journal.runfile import now as utc_now
 from collector.limiter import FixedLimiter
 from collector.observer import Observer
+from collector.openfiles import connections_allowed
 from collector.parallelism.ends import TrialEnds
 from collector.parallelism.meters import ClientMeter, Flights, ServerMeter
-from collector.parallelism.records import Phase, RequestRecord, TrialRecord
+from collector.parallelism.records import AUTO, LimitPath, Phase, RequestRecord, TrialRecord
 from collector.parallelism.supply import Supply
 from collector.protocols import Protocol
 from collector.records.rows import PromptRow
@@ -38,7 +43,10 @@ from collector.stopping import StopSwitch, first_error
 from collector.verifiers import Verifier
 from collector.work import Work, jobs_of
 
-__all__ = ["Plan", "Trial", "run_trial"]
+__all__ = ["AUTO_MOST", "Plan", "Trial", "run_trial", "settings_at"]
+
+AUTO_MOST = 1024
+"""What a run's `auto` may come to (`options.parser`; a test holds them equal)."""
 
 _PENDING_PER_SLOT = 2
 _PENDING_AT_LEAST = 16
@@ -73,6 +81,15 @@ class Trial:
     model: str | None
 
 
+def settings_at(collect: CollectSettings, level: int) -> CollectSettings:
+    """What a run at that level would be given: a number, or what `--num-samples-in-parallel auto` means."""
+    if level != AUTO:
+        return replace(collect, num_samples_in_parallel=level)
+    scratch = collect.output.with_name("bench.part.jsonl")
+    most = min(AUTO_MOST, connections_allowed())
+    return replace(collect, num_samples_in_parallel=most, parallel_min=1, output=scratch, resume=False)
+
+
 async def run_trial(
     plan: Plan,
     settings: CollectSettings,
@@ -91,13 +108,13 @@ async def run_trial(
 
     Raises ServerError when the server, or the verifier's, is gone.
     """
-    settings = replace(settings, num_samples_in_parallel=plan.level)
+    settings = settings_at(settings, plan.level)
     if plan.salt is not None:
         settings = replace(settings, extra_body={**settings.extra_body, "cache_salt": plan.salt})
     async with open_endpoints(settings, protocol, transport, observer) as endpoints:
         settings = replace(settings, model=endpoints.model)
         supply = Supply(rows, settings, protocol, plan.first)
-        flights = Flights(settings.timeouts, observer, plan.level)
+        flights = Flights(settings.timeouts, observer, plan.level or 1)
         loop = _Loop(settings, protocol, endpoints, supply, flights, ends(flights), observer, stop)
         return await loop.measured(plan, warmup, seconds, verifier)
 
@@ -147,21 +164,25 @@ class _Loop:
     ) -> None:
         slots = settings.num_samples_in_parallel
         rng = random.Random(settings.seed)
-        self.slots = slots
+        self.settings = settings
         self.endpoints = endpoints
         self.supply = supply
         self.flights = flights
         self.ends = ends
         self.stop = stop
-        self.limiter = FixedLimiter(slots)
+        self.steering = Steering(settings, endpoints, observer, self._grown) if settings.parallel_min else None
+        self.limiter = self.steering.limiter if self.steering else FixedLimiter(slots)
         jobs = jobs_of(supply.tasks(), lambda: self.attempts.samples)
         self.work = Work(jobs, max(_PENDING_AT_LEAST, _PENDING_PER_SLOT * slots))
         self.health = Health(endpoints, protocol, observer, self.work.wake_all, self._end_with)
         self._workers = anyio.CancelScope()
+        self._group: TaskGroup | None = None
+        self._started = 0
         self._gone: ServerError | None = None
         self.attempts = Attempts(
-            settings, protocol, endpoints, self.limiter, self.work, self.health, flights, ends, observer, rng
-        )
+            settings, protocol, endpoints, self.limiter, self.work, self.health, flights, ends, observer, rng,
+            self.steering,
+        )  # fmt: skip
 
     async def measured(self, plan: Plan, warmup: float, seconds: float, verifier: Verifier | None) -> Trial | None:
         try:
@@ -169,6 +190,10 @@ class _Loop:
                 record = await self._run(plan, warmup, seconds, verifier)
         except* Exception as errors:
             raise first_error(errors) from None
+        finally:
+            if self.steering is not None:
+                self.steering.close()
+                forget_limits(self.settings.output)
         if self._gone is not None:
             raise self._gone
         if self.stop.thrown:
@@ -191,12 +216,14 @@ class _Loop:
             for watch in (self.flights.watch, meters.client.watch, meters.server.watch, self._stop_when_asked):
                 beside.start_soon(watch)
             self.health.watch(beside)
+            if self.steering is not None:
+                beside.start_soon(self.steering.load.watch)
             self.ends.begin(beside)
             with self._workers:
-                async with anyio.create_task_group() as group:
-                    for _ in range(self.slots):
-                        group.start_soon(self._worker)
+                async with anyio.create_task_group() as self._group:
+                    self._grown()
                     await self._measure(window, meters, warmup, seconds)
+                    self._group = None
                     self.work.stop()
             await self.ends.finish()
             beside.cancel_scope.cancel()
@@ -214,18 +241,43 @@ class _Loop:
             tail_s=max(0.0, self.flights.last[1] - window.closed),
             rollouts=0,
             stale_retries=self.endpoints.stale_retries,
+            auto=self._limits(window.began, meters.server),
             **window.read,
         )
 
+    def _limits(self, began: float, server: ServerMeter) -> LimitPath | None:
+        """How the limit went, read from its log as a run leaves it; None where it was a number."""
+        if self.steering is None:
+            return None
+        self.steering.close()
+        steps = read_steps(limits_path(self.settings.output), self.settings.num_samples_in_parallel)
+        return LimitPath(
+            steps=tuple((step.at, step.limit, step.reason) for step in steps),
+            loads=tuple((round(load.at - began, 3), load.running, load.waiting) for load in server.history),
+        )
+
+    def _grown(self) -> None:
+        """There are as many workers as slots, and those who found no room look again."""
+        while self._group is not None and self._started < self.limiter.limit:
+            self._started += 1
+            self._group.start_soon(self._worker)
+        self.work.wake_all()
+
     async def _measure(self, window: _Window, meters: _Meters, warmup: float, seconds: float) -> None:
         """Opens the window once all is warm, and closes it when it has seen enough."""
-        window.warm = await self._until(lambda: self.flights.turned_over, warmup, _PATIENCE * seconds)
+        window.warm = await self._until(lambda: self._is_warm, warmup, _PATIENCE * seconds)
         meters.restart()
         window.opened = time.monotonic()
-        needed = self.ends.ended + max(_LEAST_ENDED, _TURNS * self.slots)
+        needed = self.ends.ended + max(_LEAST_ENDED, _TURNS * self.limiter.limit)
         window.enough = await self._until(lambda: self.ends.ended >= needed, seconds, _PATIENCE * seconds)
         window.closed = time.monotonic()
         window.read = meters.read()
+
+    @property
+    def _is_warm(self) -> bool:
+        if self.steering is None:
+            return self.flights.turned_over
+        return self.ends.ended >= max(_LEAST_ENDED, _TURNS * self.limiter.limit)
 
     async def _until(self, there: Callable[[], bool], least: float, most: float) -> bool:
         """Waits `least` seconds, then until it is `there`, `most` in all; whether it is. The switch cuts it short."""

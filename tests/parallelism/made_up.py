@@ -47,7 +47,7 @@ def requests(trial: TrialRecord, rate: float, seed: int = 0, **changes: Any) -> 
     made = []
     for place in range(int(rate * whole) // REPEATS * REPEATS):
         ended = (place + 0.5) / rate
-        latency = trial.level / rate
+        latency = max(trial.level, 1) / rate
         phase = "warm-up" if ended < WARMUP else "measured" if ended < WARMUP + WINDOW else "tail"
         given: dict[str, Any] = {
             "trial": trial.trial,

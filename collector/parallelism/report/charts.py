@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from markupsafe import Markup, escape
 
 from collector.parallelism.report.columns import number
+from collector.parallelism.report.svg import text, tick, ticks
 
 __all__ = ["Chart", "Mark", "Series", "draw"]
 
@@ -25,7 +25,6 @@ _APART = 24
 """Pixels between the middles of two labels of the horizontal axis."""
 _LINE = 14
 _ROWS = 3
-_TICKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class _Scales:
         ]
         values += chart.limits
         low, high = min(values, default=0.0), max(values, default=1.0)
-        self.ticks = _ticks(0.0 if chart.from_zero else low, high)
+        self.ticks = ticks(0.0 if chart.from_zero else low, high)
         self.bottom, self.top = self.ticks[0], self.ticks[-1]
         self.ceiling = _TOP_WITH_MARKS if chart.marks else _TOP
         self.right = _WIDTH - (_RIGHT_WITH_NAMES if any(series.name for series in chart.series) else _RIGHT)
@@ -106,15 +105,15 @@ def _grid(chart: Chart, scales: _Scales) -> list[str]:
     for value in scales.ticks:
         y = scales.y(value)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(_LEFT - 8, y + 4, _tick(value, scales.ticks), "tick", "end"))
+        parts.append(text(_LEFT - 8, y + 4, tick(value, scales.ticks), "tick", "end"))
     for value in chart.limits:
         y = scales.y(value)
         parts.append(f'<line class="limit" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
     parts += [
-        _text(scales.x(level), _HEIGHT - _BOTTOM + 18, str(level), "tick", "middle")
+        text(scales.x(level), _HEIGHT - _BOTTOM + 18, str(level), "tick", "middle")
         for level in _by_weight(chart.levels, scales)
     ]
-    parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, "requests in flight", "tick", "middle"))
+    parts.append(text((_LEFT + right) / 2, _HEIGHT - 8, "requests in flight", "tick", "middle"))
     return parts
 
 
@@ -138,7 +137,7 @@ def _marks(chart: Chart, scales: _Scales) -> list[str]:
         y = 12 + (row % _ROWS) * _LINE
         parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 4}" y2="{_HEIGHT - _BOTTOM}"/>')
         anchor = "end" if x > _WIDTH * 0.6 else "start" if x < _WIDTH * 0.3 else "middle"
-        parts.append(_text(x, y, mark.name, f"{kind} word", anchor))
+        parts.append(text(x, y, mark.name, f"{kind} word", anchor))
     return parts
 
 
@@ -178,28 +177,5 @@ def _names(chart: Chart, scales: _Scales) -> list[str]:
     parts = []
     for y, (_, series) in zip(places, ends, strict=True):
         x = scales.x(series.points[-1][0])
-        parts.append(_text(x + 10, y - over + 4, series.name, f"name c{series.colour}", "start"))
+        parts.append(text(x + 10, y - over + 4, series.name, f"name c{series.colour}", "start"))
     return parts
-
-
-def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers from at or below `low` to at or above `high`."""
-    if high <= low:
-        low, high = (low - 0.5, high + 0.5) if low else (0.0, max(high, 1.0))
-    raw = (high - low) / (_TICKS - 1)
-    size = 10 ** math.floor(math.log10(raw))
-    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [step * place for place in range(first, last + 1)]
-
-
-def _tick(value: float, ticks: Sequence[float]) -> str:
-    step = min(b - a for a, b in pairwise(ticks))
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    if step >= 1 or abs(step * 10**digits - round(step * 10**digits)) < 1e-9:
-        return f"{value:,.{digits}f}" if step < 1 else f"{value:,.0f}" if step == int(step) else f"{value:,.1f}"
-    return f"{value:,.{digits + 1}f}"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from collector.parallelism.figures import LevelFigures
 from collector.parallelism.intervals import Interval
+from collector.parallelism.summary import Summary
 
-__all__ = ["COLUMNS", "Column", "Value", "columns_of", "shown"]
+__all__ = ["COLUMNS", "Column", "Value", "columns_of", "number", "shown", "table_rows"]
 
 Value = float | int | Interval | None
 
@@ -67,6 +68,15 @@ def columns_of(levels: tuple[LevelFigures, ...], *, short: bool = False) -> tupl
         for column in COLUMNS
         if (column.short or not short) and any(column.read(figures) is not None for figures in levels)
     )
+
+
+def table_rows(summary: Summary, columns: tuple[Column, ...], *, interval: bool = True) -> list[list[str]]:
+    """The cells of a table, a row a level; the limit that found itself is the last one, by its name."""
+    rows = [[shown(column, figures, interval=interval) for column in columns] for figures in summary.levels]
+    if summary.auto is not None:
+        figures = summary.auto.figures
+        rows.append(["auto", *(shown(column, figures, interval=interval) for column in columns[1:])])
+    return rows
 
 
 def shown(column: Column, figures: LevelFigures, *, interval: bool = True) -> str:

@@ -6,7 +6,8 @@ import csv
 import io
 
 from collector.parallelism.intervals import Interval
-from collector.parallelism.report.columns import COLUMNS, columns_of, shown
+from collector.parallelism.report.auto import auto_lines
+from collector.parallelism.report.columns import COLUMNS, columns_of, table_rows
 from collector.parallelism.report.page import page
 from collector.parallelism.report.words import (
     advice,
@@ -61,6 +62,8 @@ def markdown_text(summary: Summary) -> str:
     lines = ["# How many requests in flight", "", f"`{use}`" if use else "No recommendation.", "", _md(advice(summary))]
     lines += _section("Flags", [flag_line(flag) for flag in summary.flags] or ["none"])
     lines += ["", "## Levels", "", *_table(summary), "", "± is half of what holds 95% of the resamples."]
+    if summary.auto:
+        lines += _section("The limit that finds itself", list(auto_lines(summary.auto)))
     lines += _section("The knee, three ways", list(knee_lines(summary)))
     lines += _section("Quality beside speed", list(agreement_lines(summary)))
     lines += _section("How it was measured", list(facts_lines(summary)))
@@ -74,7 +77,7 @@ def _section(head: str, texts: list[str]) -> list[str]:
 def _table(summary: Summary) -> list[str]:
     columns = columns_of(summary.levels)
     rows = [[column.head for column in columns], ["---:"] * len(columns)]
-    rows += [[shown(column, figures) for column in columns] for figures in summary.levels]
+    rows += table_rows(summary, columns)
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 

@@ -11,8 +11,9 @@ import jinja2
 
 from collector.parallelism.figures import LevelFigures
 from collector.parallelism.intervals import Interval
+from collector.parallelism.report.auto import auto_lines, auto_plots
 from collector.parallelism.report.charts import Chart, Mark, Series, draw
-from collector.parallelism.report.columns import columns_of, shown
+from collector.parallelism.report.columns import columns_of, table_rows
 from collector.parallelism.report.words import (
     advice,
     agreement_lines,
@@ -100,10 +101,8 @@ def page(summary: Summary) -> str:
     """The HTML. Every text in it is escaped."""
     columns = columns_of(summary.levels)
     best = summary.recommendation.level if summary.recommendation else None
-    rows = [
-        {"best": figures.level == best, "cells": [shown(column, figures) for column in columns]}
-        for figures in summary.levels
-    ]
+    rows = [{"best": cells[0] == str(best), "cells": cells} for cells in table_rows(summary, columns)]
+    auto = summary.auto
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -119,6 +118,10 @@ def page(summary: Summary) -> str:
         ],
         heads=[column.head for column in columns],
         rows=rows,
+        auto=list(auto_lines(auto)) if auto else [],
+        auto_charts=[{"title": title, "svg": svg, "note": note} for title, svg, note in auto_plots(auto)]
+        if auto
+        else [],
         knees=list(knee_lines(summary)),
         agreement=list(agreement_lines(summary)),
         facts=list(facts_lines(summary)),
@@ -178,6 +181,8 @@ def _throughput(summary: Summary) -> list[Series]:
 
 def _knees(summary: Summary) -> list[Mark]:
     marks = []
+    if summary.auto and summary.levels[0].level <= summary.auto.settled <= summary.levels[-1].level:
+        marks.append(Mark(summary.auto.settled, f"auto {summary.auto.settled:.0f}"))
     if summary.recommendation:
         marks.append(Mark(summary.recommendation.level, f"use {summary.recommendation.level}", strong=True))
     if summary.segments:

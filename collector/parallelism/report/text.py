@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector.parallelism.report.columns import columns_of, shown
+from collector.parallelism.report.auto import auto_lines
+from collector.parallelism.report.columns import columns_of, table_rows
 from collector.parallelism.report.words import advice, agreement_lines, flag_line, knee_lines, setting
 from collector.parallelism.summary import Summary
 
 __all__ = ["table_text", "terminal_text"]
 
 
-def terminal_text(summary: Summary, folder: Path) -> str:
-    """Lines for the terminal, not yet made safe for it."""
+def terminal_text(summary: Summary, folder: Path, encoding: str = "utf-8") -> str:
+    """Lines for a terminal of that encoding, not yet made safe for it."""
     *knees, together = knee_lines(summary)
     blocks = (
         [table_text(summary)],
         [f"flag: {flag_line(flag)}" for flag in summary.flags],
         [*(f"knee by {line}" for line in knees), together],
         list(agreement_lines(summary)),
+        list(auto_lines(summary.auto, encoding)) if summary.auto else [],
         [advice(summary), f"{folder / 'report.html'}: all figures, with plots"],
     )
     parts = ["\n\n".join("\n".join(block) for block in blocks if block)]
@@ -30,9 +32,7 @@ def terminal_text(summary: Summary, folder: Path) -> str:
 def table_text(summary: Summary) -> str:
     """The short table, right-aligned, without intervals."""
     columns = columns_of(summary.levels, short=True)
-    rows = [[column.head for column in columns]]
-    rows += [[shown(column, figures, interval=False) for column in columns] for figures in summary.levels]
-    return _aligned(rows)
+    return _aligned([[column.head for column in columns], *table_rows(summary, columns, interval=False)])
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -77,7 +77,7 @@ def flag_line(flag: Flag) -> str:
 def facts_lines(summary: Summary) -> Iterator[str]:
     """How it was measured."""
     facts = summary.facts
-    levels = ", ".join(str(figures.level) for figures in summary.levels)
+    levels = ", ".join(str(figures.level) for figures in summary.levels) + (" and auto" if summary.auto else "")
     yield f"levels {levels}; each {summary.passes} times, in an order drawn anew for each pass"
     yield f"{facts.get('prompts', '?')} prompts; {_CACHES.get(str(facts.get('cache')), 'unknown way with caches')}"
     if facts.get("rounds", 1) > 1:
@@ -85,6 +85,8 @@ def facts_lines(summary: Summary) -> Iterator[str]:
         yield f"the prompts were few: each was asked up to {facts['rounds']} times {when}, with other seeds"
     yield "a closed loop: a slot sends its next request as soon as the reply to its last one is there"
     yield "warm-up at the level itself, no pause before the window; what was out when it closed is the tail, apart"
+    if summary.auto:
+        yield "auto: as --num-samples-in-parallel auto, anew in each trial; longer trials, for it reads once a second"
     first = any(figures.first_token is not None for figures in summary.levels)
     own = " (the server's own mean is in the table)" if first else ""
     yield f"time to the first token: not measured by the client, requests are not streamed{own}"
