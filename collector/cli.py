@@ -222,6 +222,8 @@ def print_collected(result: CollectResult) -> None:
 
 def _limits(result: CollectResult, used: LimitRange) -> str:
     """Between which limits the run went on, and how, drawn over its time."""
+    if used.lowest == used.highest:
+        return f"requests in flight: up to {used.highest} all the time"
     from collector.adaptive.history import limit_line, read_steps
     from collector.adaptive.log import limits_path
 

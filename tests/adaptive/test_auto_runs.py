@@ -148,6 +148,13 @@ async def test_the_end_of_a_run_says_what_the_limit_was(tmp_path: Path, capsys: 
     assert re.search(rf"\nrequests in flight: {used.lowest} to 32, {used.last} at the end [▁▂▃▄▅▆▇█]{{32}}\n", out)
 
 
+async def test_a_limit_that_never_changed_is_one_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run too short to find anything out says so in few words."""
+    given = settings(tmp_path, 2, num_samples_in_parallel=8, parallel_min=7)
+    print_collected(await collect(given, transport=httpx.MockTransport(Batch(slots=8))))
+    assert "\nrequests in flight: up to 8 all the time\n" in capsys.readouterr().out
+
+
 async def test_it_grows_where_nothing_waits_and_the_workers_with_it(tmp_path: Path) -> None:
     """A server for hundreds: far more than the first 32 are out at once, never more than the upper bound."""
     server = Batch(slots=1000)
