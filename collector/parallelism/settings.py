@@ -39,8 +39,9 @@ class BenchSettings:
     cache: CacheMode = "auto"
     auto: bool = False
     """Whether each pass also has a trial with `--num-samples-in-parallel auto`. --resume may add it."""
-    auto_settle: float = 4.0
-    """The least seconds that auto is given to find its limit, which it does by readings of a second each."""
+    auto_settle: float = 6.0
+    """The least seconds that auto is given to find its limit: it reads the queue once a second, slow start takes two or
+    three readings, and the cut that ends it the third one of a long queue."""
     counting: str = ""
     """How usable pairs are counted, in words: --resume compares it."""
 
