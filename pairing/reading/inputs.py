@@ -45,6 +45,6 @@ def _beside(path: Path) -> Iterator[Path]:
     rule, see `files.input_files`."""
     with suppress(PairmillError):
         files = StreamPaths.for_output(plain_name(path))
-        for beside in (files.failures, files.decisions, files.incomplete, files.run, files.lock):
+        for beside in (files.failures, files.decisions, files.limits, files.incomplete, files.run, files.lock):
             yield beside
             yield from (beside.with_name(beside.name + suffix) for suffix in (".gz", ".zst"))

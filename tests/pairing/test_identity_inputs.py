@@ -115,7 +115,14 @@ def test_a_pattern_means_rollouts_alone(tmp_path: Path) -> None:
     read where they belong, once."""
     write_rows(tmp_path / "rollouts.jsonl", our_row(0, 0, 1.0), our_row(0, 1, 0.0))
     write_rows(tmp_path / "rollouts_incomplete.jsonl", our_row(1, 0, 1.0), our_row(1, 1, 0.0))
-    for name in ("rollouts_failures", "rollouts_decisions", "rollouts.train", "rollouts.live", "rollouts-pairs"):
+    for name in (
+        "rollouts_failures",
+        "rollouts_decisions",
+        "rollouts_limits",
+        "rollouts.train",
+        "rollouts.live",
+        "rollouts-pairs",
+    ):
         write_lines(tmp_path / f"{name}.jsonl", ["not read"])
     write_lines(tmp_path / "rollouts.run.json", ["{}"])
     write_rows(tmp_path / "rollouts2.jsonl", our_row(2, 0, 1.0), our_row(2, 1, 0.0))
