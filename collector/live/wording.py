@@ -15,8 +15,8 @@ __all__ = ["bar_line", "plain_line", "status_lines"]
 _WHAT, _SHORT = "Collecting rollouts", "Rollouts"
 _LEAST_BAR = 10
 """Cells: a shorter bar says less than the words that it would push out."""
-_BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
-_NO_BAR = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
+_BAR = "{desc}: {share}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
+_NO_BAR = "{desc}: {share}% {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
 _OUTDATED = 15.0
 """Seconds after which a server's load is no news."""
 
@@ -42,9 +42,8 @@ def status_lines(tally: Tally, pace: Pace, width: int) -> list[str]:
 def plain_line(tally: Tally, pace: Pace, *, over: bool = False) -> str:
     """All of it in one line that stands for itself; when the run is `over`, what it came to."""
     done = tally.resumed + tally.rollouts
-    share = 100 * done // tally.tasks if tally.tasks else 100
     when = f"in {_interval(pace.elapsed)}" if over else f"{_left(tally, pace)} left"
-    parts = [f"{_WHAT}: {share:3d}% {done}/{tally.tasks} {when}, {_rate(pace)}"]
+    parts = [f"{_WHAT}: {_share(tally)}% {done}/{tally.tasks} {when}, {_rate(pace)}"]
     parts += [] if over else _business(tally)
     tokens = ", ".join(_tokens(tally, pace))
     parts += [*([tokens] if tokens else []), *_asides(tally), *_pairs(tally)[:1]]
@@ -64,8 +63,14 @@ def _meter(
         ascii=ascii_only,
         rate=pace.rollouts,
         postfix=postfix,
-        bar_format=form.replace("{left}", _left(tally, pace)),
+        bar_format=form.replace("{left}", _left(tally, pace)).replace("{share}", _share(tally)),
     )
+
+
+def _share(tally: Tally) -> str:
+    """Percent of the rollouts that are on disk, rounded down: 100 is said of all of them alone."""
+    done = tally.resumed + tally.rollouts
+    return f"{100 * done // tally.tasks if tally.tasks else 100:3d}"
 
 
 def _reward(tally: Tally) -> str:

@@ -33,12 +33,19 @@ def test_in_a_terminal_of_80_columns() -> None:
     """All of it, in words that fit."""
     counted = tally(View(32, retries={"http_500": 12}, load=load(2)))
     assert (
-        bar_line(counted, PACE, 79) == "Rollouts:   2%|▎                | 12/800 [01:02<02:59,  4.20it/s, reward=0.500]"
+        bar_line(counted, PACE, 79) == "Rollouts:   1%|▎                | 12/800 [01:02<02:59,  4.20it/s, reward=0.500]"
     )
     assert status_lines(counted, PACE, 79) == [
         "  in flight 32/32, 2 waiting | 12.3k tok/s, 1.2k tok | 12 retried",
         "  usable pairs 3 of 3 prompts (100%), about 200 of 200 at the end (88-200)",
     ]
+
+
+def test_a_hundred_percent_are_all_of_them() -> None:
+    """Where one is missing at the end the bar does not say 100%, however little it is."""
+    assert "99%" in bar_line(tally(View(), done=249, tasks=1000), PACE, 79)
+    assert "100%" in bar_line(tally(View(), done=250, tasks=1000), PACE, 30)
+    assert "99%" in bar_line(tally(View(), done=249, tasks=997), PACE, 30)
 
 
 def test_the_plain_line_stands_for_itself() -> None:
