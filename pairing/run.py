@@ -7,8 +7,8 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from collector.cli import collect_in_terminal, collect_watched, endpoint_of, finish_collecting, show_dry_run
 from collector.embedded.tasks import prompt_rows
-from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, OutputError, UsageError
+from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, OutputError, PairmillError, UsageError
 from collector.options import protocol_of, settings_from, watch_from
 from collector.terminal import plain, print_line
 from pairing.build import write_pairs
@@ -137,7 +137,20 @@ def pair(args: argparse.Namespace) -> int:
         else:
             report = write_pairs(args.input, args.output, settings, args.overwrite)
     _print_report(report)
+    _note_unfinished(args.input)
     return _exit_code(report)
+
+
+def _note_unfinished(inputs: Iterable[Path]) -> None:
+    """A run that was cut short leaves rollouts that pair like any others: nothing else says that there are more."""
+    from collector.journal import StreamPaths, read_run_file
+
+    for path in inputs:
+        with suppress(PairmillError):
+            run = read_run_file(StreamPaths.for_output(path).run)
+            if run is not None and run.state != "finished":
+                name = plain(str(path))
+                sys.stderr.write(f"note: {name}: its run has not ended: these are the pairs so far; --resume ends it\n")
 
 
 def check(args: argparse.Namespace) -> int:

@@ -139,6 +139,17 @@ def test_pairing_alone_reads_what_the_run_wrote(embedded_run: Run, tmp_path: Pat
     assert "hint:" in none.stdout
 
 
+def test_pairs_of_a_run_that_was_cut_short_are_told_as_such(embedded_run: Run, tmp_path: Path) -> None:
+    """Nothing in the rows says that there should be more; the run file does, and the exit code stays 0."""
+    out, _ = embedded_run
+    (tmp_path / "rollouts.jsonl").write_bytes((out / "rollouts.jsonl").read_bytes())
+    run = orjson.loads((out / "rollouts.run.json").read_bytes())
+    for state, said in (("finished", ""), ("interrupted", "note: rollouts.jsonl: its run has not ended")):
+        (tmp_path / "rollouts.run.json").write_bytes(orjson.dumps({**run, "state": state}))
+        done = pairmill("pair", "--input", "rollouts.jsonl", "--output", f"{state}.jsonl", cwd=tmp_path)
+        assert (done.returncode, done.stderr[: len(said)] if said else done.stderr) == (0, said)
+
+
 def test_the_flags_name_every_strategy_and_format() -> None:
     """The names written out for a quick --help are those of the registries."""
     assert set(_STRATEGIES) == set(STRATEGIES)
