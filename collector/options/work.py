@@ -40,6 +40,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="rollouts of a prompt asked for with one request (default 1)",
     )
+    _add_early_stop(group)
+    _add_scoring(group)
+    group.add_argument("--resume", action="store_true", help="go on with the run that the output holds")
+    group.add_argument("--overwrite", action="store_true", help="discard what the output holds")
+    group.add_argument(
+        "--dry-run", action="store_true", help="check everything, show the first request and the plan, send nothing"
+    )
+
+
+def _add_early_stop(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--until-gap",
         type=float,
@@ -58,6 +68,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="with --until-gap: give a prompt up whose first N rewards are all equal (default never)",
     )
+
+
+def _add_scoring(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--limit", type=positive_int, metavar="N", help="read only the first N rows")
     group.add_argument(
         "--verifier",
@@ -73,11 +86,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SPEC",
         help="a verifier that must give more than 0, or the reward is 0; repeatable",
-    )
-    group.add_argument("--resume", action="store_true", help="go on with the run that the output holds")
-    group.add_argument("--overwrite", action="store_true", help="discard what the output holds")
-    group.add_argument(
-        "--dry-run", action="store_true", help="check everything, show the first request and the plan, send nothing"
     )
 
 
