@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from collector.parallelism.figures import LevelFigures, level_figures
-from collector.parallelism.intervals import Interval, spread_of
+from collector.parallelism.intervals import RESAMPLES, Floats, Interval, spread_of
 from collector.parallelism.records import AUTO, LimitPath, RequestRecord, TrialRecord
 
 __all__ = ["AutoFigures", "AutoTrial", "auto_figures"]
+
+
+_LEAST_PASSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def auto_figures(
         trials=tuple(_trial(trial, trial.auto) for trial in mine if trial.auto is not None),
         best=best.level if best else None,
         best_per_s=best.rollouts_per_s.value if best else None,
-        share=_share(figures, best) if best else None,
+        share=_share(figures, best, _passes(mine), _passes(trials, best.level), seed) if best else None,
         start_per_s=with_start,
         start_share=with_start / best.rollouts_per_s.value if best else None,
     )
@@ -132,7 +136,33 @@ def _trial(trial: TrialRecord, path: LimitPath) -> AutoTrial:
     return AutoTrial(trial.part, trial.warmup_s, trial.warmup_s + trial.measured_s, path)
 
 
-def _share(figures: LevelFigures, best: LevelFigures) -> Interval:
-    """Both are drawn anew. The best of several levels is one that was lucky as well: the share is rather too low."""
-    resamples = figures.resamples / np.maximum(best.resamples, 1e-9)
+def _passes(trials: Sequence[TrialRecord], level: int = AUTO) -> dict[int, TrialRecord]:
+    return {trial.part: trial for trial in trials if trial.level == level}
+
+
+def _share(
+    figures: LevelFigures,
+    best: LevelFigures,
+    autos: Mapping[int, TrialRecord],
+    bests: Mapping[int, TrialRecord],
+    seed: int,
+) -> Interval:
+    """Whole passes are drawn anew, auto and the level of each together: a machine that changes from pass to pass
+    changes both. With few passes each is drawn for itself. The best of several levels is one that was lucky as well:
+    the share is rather too low."""
+    parts = sorted(autos.keys() & bests.keys())
+    if len(parts) < _LEAST_PASSES:
+        resamples = figures.resamples / np.maximum(best.resamples, 1e-9)
+    else:
+        drawn = np.random.default_rng((seed, len(parts))).integers(len(parts), size=(RESAMPLES, len(parts)))
+        of_auto, of_best = (_rates([trials[part] for part in parts], drawn) for trials in (autos, bests))
+        resamples = of_auto / np.maximum(of_best, 1e-9)
     return spread_of(figures.rollouts_per_s.value / best.rollouts_per_s.value, resamples)
+
+
+def _rates(trials: Sequence[TrialRecord], drawn: npt.NDArray[np.int64]) -> Floats:
+    """Of each row of places in `trials`: all rollouts over all seconds."""
+    rollouts = np.array([trial.rollouts for trial in trials], float)
+    seconds = np.array([trial.measured_s for trial in trials])
+    rates: Floats = rollouts[drawn].sum(axis=1) / seconds[drawn].sum(axis=1)
+    return rates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,17 +45,19 @@ class StopsAtAuto(Kept):
             self._switch.throw()
 
 
-def with_auto(rate: float, path: LimitPath = PATH, passes: int = 2, **changes: Any) -> Summary:
-    """A sweep whose best level, 64, has 100 rollouts a second, and whose auto has `rate`."""
+def with_auto(
+    rate: float, path: LimitPath = PATH, passes: int = 2, pace: Callable[[int], float] = lambda _: 1.0, **changes: Any
+) -> Summary:
+    """A sweep whose best level, 64, has 100 rollouts a second, and whose auto has `rate`; a pass has its `pace`."""
     rates = {8: 50.0, 64: 100.0, AUTO: rate}
     trials: list[TrialRecord] = []
     made: dict[int, list[RequestRecord]] = {}
     for part in range(1, passes + 1):
         for level, each in rates.items():
             given = {"auto": path, "in_flight": 66.0, "in_flight_max": 131, **changes} if level == AUTO else {}
-            one = trial(len(trials) + 1, level, part, rollouts=int(each * WINDOW), **given)
+            one = trial(len(trials) + 1, level, part, rollouts=int(each * pace(part) * WINDOW), **given)
             trials.append(one)
-            made[one.trial] = requests(one, each)
+            made[one.trial] = requests(one, each * pace(part))
 
     def of(level: int) -> list[RequestRecord]:
         return [record for one in trials if one.level == level for record in made[one.trial]]
@@ -78,6 +81,16 @@ def test_auto_is_held_against_the_best_fixed_level() -> None:
     assert auto.share.low <= auto.share.value <= auto.share.high
     assert auto.start_share == pytest.approx(0.95, rel=0.02)
     assert not {"auto_below", "auto_blind", "auto_unsettled"} & {flag.name for flag in found.flags}
+
+
+def test_a_machine_that_changes_between_passes_changes_both() -> None:
+    """Half the speed in every other pass, and auto at 95% in each: the share is sure all the same."""
+    found = with_auto(95.0, passes=6, pace=lambda part: 0.5 if part % 2 else 1.0).auto
+    assert found is not None
+    assert found.share is not None
+    assert found.share.high - found.share.low < 0.03
+    best = found.figures.rollouts_per_s
+    assert (best.high - best.low) / best.value > 0.2
 
 
 @pytest.mark.parametrize(
