@@ -11,10 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collector.collecting import CollectResult, collect
+    from collector.collecting import collect
     from collector.journal import read_rollouts
     from collector.observer import Observer
     from collector.records.rows import PromptRow, Reply, Task, Verdict
+    from collector.result import CollectResult
     from collector.settings import CollectSettings, RetryPolicy, Timeouts
     from collector.stopping import StopSwitch
 
@@ -34,10 +35,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "collector.collecting": ("CollectResult", "collect"),
+    "collector.collecting": ("collect",),
     "collector.journal": ("read_rollouts",),
     "collector.observer": ("Observer",),
     "collector.records.rows": ("PromptRow", "Reply", "Task", "Verdict"),
+    "collector.result": ("CollectResult",),
     "collector.settings": ("CollectSettings", "RetryPolicy", "Timeouts"),
     "collector.stopping": ("StopSwitch",),
 }

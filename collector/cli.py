@@ -26,8 +26,8 @@ from collector.terminal import plain, print_line
 
 if TYPE_CHECKING:  # the run's own imports cost start-up time that --help should not pay
     from collector.adaptive.steering import LimitRange
-    from collector.collecting import CollectResult
     from collector.live.watch import Watch
+    from collector.result import CollectResult
     from collector.settings import CollectSettings
 
 __all__ = [

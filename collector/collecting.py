@@ -1,27 +1,26 @@
 """The main path: rows in, a sealed stream of scored rollouts out.
 
-One run, top to bottom: check the input, ask the server, open the journal, let workers pull jobs (`work`) and make an
-attempt at each (`attempts`), wait until the last reply is judged and the last row durable (`outcomes`), then seal.
-There are as many workers as slots, and more as a limit that finds itself grows (`adaptive`). A worker waits for nothing
-but its request: rows go to the disk, slow verdicts are made and retries come due beside it. Not covered here: how a
-request is made (`protocols`), sent (`client`) or written (`journal`).
+One run, top to bottom: check the input, ask the server, open the journal, let workers (`crew`) pull jobs (`work`) and
+make an attempt at each (`attempts`), wait until the last reply is judged and the last row durable (`outcomes`), then
+seal. There are as many workers as slots, and more as a limit that finds itself grows (`adaptive`). A worker waits for
+nothing but its request: rows go to the disk, slow verdicts are made and retries come due beside it. Not covered here:
+how a request is made (`protocols`), sent (`client`) or written (`journal`).
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import anyio
 import httpx
-from anyio.abc import TaskGroup
 
 from collector.adaptive.log import forget_limits
-from collector.adaptive.steering import LimitRange, Steering
+from collector.adaptive.steering import Steering
 from collector.attempts import Attempts
+from collector.crew import Crew
 from collector.endpoints import Endpoints, open_endpoints
 from collector.errors import ServerError, UsageError
 from collector.garbage import calm_collector
@@ -35,6 +34,7 @@ from collector.outcomes import Outcomes
 from collector.plan import Plan, plan_of
 from collector.prompts import Inventory, check_rows
 from collector.protocols import Protocol, get_protocol
+from collector.result import CollectResult
 from collector.settings import CollectSettings
 from collector.stalls import Outstanding
 from collector.stopping import StopSwitch, first_error
@@ -46,44 +46,6 @@ __all__ = ["CollectResult", "check_apart", "collect"]
 
 _PENDING_PER_SLOT = 2
 _PENDING_AT_LEAST = 16
-_STARTED_TOGETHER = 32
-"""Workers that start in one pass of the event loop. All at once, 4,000 of them opened every connection before a request
-went out, and the replies then came as one crowd: 1.12 of the ideal makespan at a latency of 2 s, not 1.08."""
-
-
-@dataclass(frozen=True, slots=True)
-class CollectResult:
-    """What a run did. `rollouts` counts rows on disk: this run's and the `resumed` ones, which were there before.
-    `failures` counts the rollouts that failed for good, by class.
-
-    `flags` counts this run's rollouts by flag, `retries` its failed attempts that were followed by another, by class;
-    `stale_retries` the requests that were sent again at once because a connection of the pool was dead. `high_water`
-    is the most requests that were out at once.
-    """
-
-    settings: CollectSettings
-    paths: StreamPaths
-    rows: int
-    tasks: int
-    rollouts: int
-    resumed: int
-    failures: Mapping[str, int]
-    interrupted: bool
-    high_water: int
-    seconds: float
-    seal: SealResult | None
-    flags: Mapping[str, int] = field(default_factory=dict)
-    retries: Mapping[str, int] = field(default_factory=dict)
-    stale_retries: int = 0
-    limits: LimitRange | None = None
-    """Where the limit found itself: what it was."""
-    stops: Mapping[str, int] = field(default_factory=dict)
-    """Prompts by the reason for which they stopped (see `early_stop.rule.Stop`); empty without early stop."""
-
-    @property
-    def failed(self) -> int:
-        """Rollouts that failed for good in this run."""
-        return sum(self.failures.values())
 
 
 async def collect(
@@ -177,22 +139,19 @@ class _Run:
         self.load: LoadWatch | None = None
         self.limiter = FixedLimiter(slots)
         if settings.parallel_min is not None:
-            self.steering = Steering(settings, endpoints, observer, self._more_may_be_sent)
+            self.steering = Steering(settings, endpoints, observer, lambda: self.crew.grow())
             self.limiter, self.load = self.steering.limiter, self.steering.load
         elif not settings.resume:
             forget_limits(settings.output)
         if self.load is None and observer.wants_load:
             self.load = LoadWatch({each.name: each.client for each in endpoints.all})
-        self._remaining = 0
-        self._started = 0
-        self._group: TaskGroup | None = None
-        self._workers = anyio.CancelScope()
         self._asking = True
         self._gone: ServerError | None = None
         self.attempts = Attempts(
             settings, protocol, endpoints, self.limiter, self.work, self.health, self.outstanding, self.outcomes,
             observer, rng, self.steering,
         )  # fmt: skip
+        self.crew = Crew(self.outcomes, self.work, self.limiter, endpoints, self.attempts)
 
     async def through(self, inventory: Inventory) -> CollectResult:
         """Runs the workers until there is no task left, the stop switch is thrown, or the server is gone."""
@@ -236,7 +195,6 @@ class _Run:
 
     async def _collect(self, remaining: int) -> None:
         """Returns when every task that began has ended, and its row is durable."""
-        self._remaining = remaining
         try:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(self.outcomes.delivery.watch)
@@ -246,10 +204,7 @@ class _Run:
                 if self.load is not None:
                     beside.start_soon(self.load.watch)
                 self.outcomes.begin(beside)
-                with self._workers:
-                    async with anyio.create_task_group() as self._group:
-                        await self._start(self._group)
-                self._group = None
+                await self.crew.through(remaining)
                 self._asking = False
                 await self.outcomes.finish()
                 beside.cancel_scope.cancel()
@@ -259,52 +214,13 @@ class _Run:
         if self._gone is not None:
             raise self._gone
 
-    async def _start(self, group: TaskGroup) -> None:
-        """Starts workers a few at a time: between, the loop sends what those before have made ready."""
-        while self._lacks_workers:
-            self._start_one(group)
-            if self._started % _STARTED_TOGETHER == 0:
-                await anyio.lowlevel.checkpoint()
-
-    @property
-    def _lacks_workers(self) -> bool:
-        return self._started < min(self._remaining, self.limiter.limit)
-
-    def _start_one(self, group: TaskGroup) -> None:
-        self._started += 1
-        group.start_soon(self._worker)
-
-    def _more_may_be_sent(self) -> None:
-        """The limit has grown: there are as many workers as slots again, and those who found no room look again."""
-        while self._group is not None and self._lacks_workers:
-            self._start_one(self._group)
-        self.work.wake_all()
-
-    async def _worker(self) -> None:
-        """Makes one attempt after another, each as soon as a slot, an endpoint and a job are there."""
-        outcomes, work, limiter, endpoints, attempts = (
-            self.outcomes, self.work, self.limiter, self.endpoints, self.attempts,
-        )  # fmt: skip
-        while True:
-            if outcomes.full:
-                await outcomes.room()
-            await limiter.acquire()
-            room = endpoints.have_room
-            job = work.take() if room else None
-            if job is not None:
-                await attempts.make(job)
-                continue
-            limiter.release()
-            if not await work.more(room=room):
-                return
-
     def _end_with(self, gone: ServerError) -> None:
         """The server is gone: its requests are given up, the replies that came are still judged and written. When
         nothing is asked any more, judges may still be at work, and nobody misses it."""
         if not self._asking:
             return
         self._gone = gone
-        self._workers.cancel()
+        self.crew.give_up()
 
     async def _stop_when_asked(self) -> None:
         await self.stop.wait()

@@ -30,8 +30,8 @@ from pairing.reports.funnel import PairReport
 from pairing.settings import PairSettings
 
 if TYPE_CHECKING:
-    from collector.collecting import CollectResult
     from collector.live.watch import Watch
+    from collector.result import CollectResult
     from collector.settings import CollectSettings
 
 __all__ = ["check", "ended_by_signals", "pair", "run", "show_formats"]

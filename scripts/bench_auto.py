@@ -24,10 +24,11 @@ import anyio
 
 from collector.cli import collect_in_terminal
 from collector.client import ModelClient
-from collector.collecting import CollectResult, collect
+from collector.collecting import collect
 from collector.embedded.process import EmbeddedServer
 from collector.embedded.tasks import prompt_rows
 from collector.load import LoadWatch, ServerLoad
+from collector.result import CollectResult
 from collector.settings import CollectSettings
 from tests.adaptive.simulated_run import Faults, Outcome, Shape
 from tests.adaptive.simulation import FAULTS, FEW_LONG, SHAPES, SHORT, auto, best_fixed, blind, refusals_alone, run

@@ -18,10 +18,11 @@ from pathlib import Path
 import anyio
 import orjson
 
-from collector.collecting import CollectResult, collect
+from collector.collecting import collect
 from collector.embedded.process import EmbeddedServer
 from collector.embedded.tasks import prompt_rows
 from collector.journal import iter_lines
+from collector.result import CollectResult
 from collector.settings import CollectSettings
 from collector.usable import RewardRange, usable
 from pairing import build_pairs

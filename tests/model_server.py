@@ -34,7 +34,8 @@ class ModelServer:
     `busy_first` turns the first request of each prompt and seed away with a 429 and that Retry-After. `most_samples` is
     how many choices one request may have, `extra_samples` come unasked; `one_answer` makes all answers to a prompt the
     same. While `hung` is set no request is answered, the model list included. What `down` names ("chat", "models") is
-    answered with a 503, and all that comes from then on with a 401 where that is "key"; `listed` counts the questions for the model list."""
+    answered with a 503, and all that comes from then on with a 401 where that is "key"; `listed` counts the questions
+    for the model list."""
 
     latency: tuple[float, float] = (0.0, 0.0)
     fault_every: int = 0

@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 import orjson
 
-from collector.collecting import CollectResult
 from collector.observer import SilentObserver
+from collector.result import CollectResult
 from collector.settings import CollectSettings, RetryPolicy
 from tests.model_server import ModelServer
 

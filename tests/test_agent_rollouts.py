@@ -19,8 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from collector.collecting import CollectResult, collect
+from collector.collecting import collect
 from collector.records.tools import NEMO_GYM_PARAMS
+from collector.result import CollectResult
 from collector.settings import CollectSettings
 from tests.nemo_gym_servers import listening
 from tests.runs import QUICK, rows_of

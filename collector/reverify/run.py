@@ -27,7 +27,7 @@ from collector.stopping import StopSwitch, first_error
 from collector.verifiers import Verifier
 
 if TYPE_CHECKING:  # loads the whole request path, which nothing here needs
-    from collector.collecting import CollectResult
+    from collector.result import CollectResult
 
 __all__ = ["ScoringRun"]
 
@@ -82,7 +82,7 @@ class ScoringRun:
         total -= self.doubled + self.leftovers.unread
         interrupted = self.stop.thrown and resumed + self.durable + self.failures.total() < total
         sealed = await self._close(survey, interrupted)
-        from collector.collecting import CollectResult
+        from collector.result import CollectResult
 
         return CollectResult(
             settings=self.settings,

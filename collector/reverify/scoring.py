@@ -23,7 +23,7 @@ from collector.stopping import StopSwitch
 from collector.verifiers import verifier_of
 
 if TYPE_CHECKING:  # loads the whole request path, which nothing here needs
-    from collector.collecting import CollectResult
+    from collector.result import CollectResult
 
 __all__ = ["reverify"]
 

@@ -18,9 +18,10 @@ from collector.adaptive.changes import LimitChange
 from collector.adaptive.gradient import HARD_MAX
 from collector.adaptive.log import limits_path
 from collector.cli import print_collected
-from collector.collecting import CollectResult, collect
+from collector.collecting import collect
 from collector.errors import OutputError, ServerError
 from collector.journal import StreamPaths, check_output
+from collector.result import CollectResult
 from collector.settings import CollectSettings, RetryPolicy
 from collector.stopping import StopSwitch
 from tests.faulty_server import chat_body

@@ -11,13 +11,14 @@ import anyio
 import orjson
 import pytest
 
-from collector.collecting import CollectResult, collect
+from collector.collecting import collect
 from collector.early_stop import rule_of
 from collector.early_stop.rule import Standing
 from collector.errors import ResumeError, StreamError
 from collector.nemo_gym import find_agents
 from collector.observer import SilentObserver
 from collector.records.rows import PromptRow, Reply, Task, Verdict
+from collector.result import CollectResult
 from collector.settings import CollectSettings
 from collector.stopping import StopSwitch
 from tests.model_server import ModelServer

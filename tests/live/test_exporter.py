@@ -13,10 +13,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.collecting import CollectResult, collect
+from collector.collecting import collect
 from collector.errors import UsageError
 from collector.exporter import serving
 from collector.live import LiveObserver, Watch
+from collector.result import CollectResult
 from pairing.cli import main
 from tests.live.parts import View
 from tests.model_server import ModelServer

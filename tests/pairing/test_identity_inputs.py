@@ -18,7 +18,7 @@ from collector.errors import InputError, PairmillError, UsageError
 from pairing import PairReport, PairSettings, build_pairs, iter_groups
 from pairing.build import write_pairs
 from pairing.reading.compression import compress
-from tests.pairing.make import ABSENT, Row, gym_row, lines_of, our_row, write_lines, write_rows
+from tests.pairing.make import Row, gym_row, lines_of, our_row, write_lines, write_rows
 from tests.pairing.test_identity import REWARDS, assert_adds_up, samples
 
 ATTEMPT = st.tuples(st.integers(0, 2), st.integers(0, 1), REWARDS, st.booleans())
@@ -218,7 +218,7 @@ def test_a_group_of_one_is_refused() -> None:
 
 def test_rows_without_a_prompt_make_no_group(tmp_path: Path) -> None:
     """They are counted, and hold nothing that positions could be checked by."""
-    rows = [{"output": "a", "reward": 1.0}, {"output": "b", "reward": ABSENT and 0.0}]
+    rows = [{"output": "a", "reward": 1.0}, {"output": "b", "reward": 0.0}]
     write_rows(tmp_path / "r.jsonl", *rows)
     report = pair_here(tmp_path, "r.jsonl", group_size=2)
     assert (report.line_drops, report.groups) == ({"no_prompt": 2}, 0)

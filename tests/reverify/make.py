@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from collector.collecting import CollectResult, collect
+from collector.collecting import collect
+from collector.result import CollectResult
 from collector.reverify import reverify
 from collector.reverify.splice import members_of
 from collector.settings import CollectSettings
