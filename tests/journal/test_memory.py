@@ -13,7 +13,8 @@ from tests.journal.helpers import row
 
 _SEAL = """
 import resource, sys
-from collector.journal import StreamPaths, seal
+from collector.journal import StreamPaths
+from collector.journal.seal import seal
 assert seal(StreamPaths.for_output(sys.argv[1]), 4).rows == int(sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

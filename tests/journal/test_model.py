@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from collector.errors import OutputError
-from collector.journal import SealResult, StreamPaths, seal
+from collector.journal import SealResult, StreamPaths
 from collector.journal.disk import Disk
 from collector.journal.incomplete import unmark
+from collector.journal.seal import seal
 from tests.journal.helpers import FaultyDisk, Key, Killed, MortalDisk, QuickDisk, opened, row
 
 Row = tuple[Key, bytes]

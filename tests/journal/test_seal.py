@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import OutputError, StreamError
-from collector.journal import StreamPaths, seal
+from collector.journal import StreamPaths
 from collector.journal.incomplete import mark, missing_reason, unmark
+from collector.journal.seal import seal
 from tests.journal.helpers import FaultyDisk, keys_of, row
 
 

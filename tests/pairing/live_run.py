@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from collector.journal import RunFile, StreamPaths, seal, write_run_file
+from collector.journal import RunFile, StreamPaths, write_run_file
 from collector.journal.runfile import RunState
+from collector.journal.seal import seal
 from tests.pairing.make import Row
 
 __all__ = ["LiveRun", "Script"]
