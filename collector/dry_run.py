@@ -210,5 +210,6 @@ def _retries(retry: RetryPolicy) -> str:
 def _limits(timeouts: Timeouts, retry: RetryPolicy) -> str:
     return (
         f"{timeouts.connect:g} s for a connection, {timeouts.total:g} s for a reply, {timeouts.rollout:g} s for all"
-        f" attempts at a rollout; {retry.dead_after:g} s without any connection end the run"
+        f" attempts at a rollout; {retry.dead_after:g} s without any connection, or with a key that is refused, end the"
+        " run"
     )

@@ -72,15 +72,19 @@ def _counting(pairing: PairSettings) -> str:
 def _show_dry_run(settings: BenchSettings) -> int:
     """The first request, as a run would show it, and the sweep's own plan; nothing is sent or written."""
     from collector.dry_run import dry_run
+    from collector.parallelism.terminal import estimate
 
     request, heading, _ = dry_run(settings.collect).partition("the plan:")
     levels = ", ".join(map(str, settings.coarse)) + ("" if settings.levels else ", and closer around the knee")
     levels += ", and auto" if settings.auto else ""
+    autos = settings.passes * settings.auto
     plan = {
         "input": settings.collect.input,
         "output": settings.folder,
         "levels": levels,
         "passes": f"{settings.passes}, {settings.level_seconds:g} s at each level in each",
+        "trials": estimate(settings, settings.passes * (len(settings.coarse) + settings.auto), autos)
+        + ("" if settings.levels else "; those around the knee come on top"),
     }
     print_line(request + heading + "\n" + "".join(f"\n  {name:<12} {text}" for name, text in plan.items()))
     return 0

@@ -23,6 +23,7 @@ from collector.terminal import plain, print_line
 from pairing.options.flags import (
     add_compare_options,
     add_explain_options,
+    add_group_size,
     add_pair_options,
     add_policy_options,
     add_strategy,
@@ -74,10 +75,17 @@ def _with_own_flags(message: str, args: argparse.Namespace | None) -> str:
 def parse(argv: list[str]) -> argparse.Namespace:
     """The command that `argv` asks for. Raises UsageError; an option that is none is shown with those most like it."""
     parser, commands = _parser()
+    _check_has_no_input_flag(argv, commands)
     args, unknown = parser.parse_known_args(with_config(translate(argv), commands))
     if unknown:
         raise UsageError(f"{_unknown(unknown, argv, args.parser, commands)} (see {args.parser.prog} --help)")
     return args
+
+
+def _check_has_no_input_flag(argv: list[str], commands: Mapping[str, argparse.ArgumentParser]) -> None:
+    """`check` alone takes its file without a flag, all others behind --input: said before argparse misses the file."""
+    if argv[:1] == ["check"] and any(word.partition("=")[0] == "--input" for word in argv):
+        raise UsageError(f"--input: it takes the file without a flag: {commands['check'].prog} FILE")
 
 
 def _unknown(
@@ -153,12 +161,7 @@ def _add_pair(commands: argparse._SubParsersAction[Parser]) -> None:
         action="store_true",
         help="pair while the run that writes --input goes on: pairs.live.jsonl grows, --output comes at the end",
     )
-    pair.add_argument(
-        "--group-size",
-        type=int,
-        metavar="N",
-        help="group each N rows that stand together: for files whose rows carry no index and no id",
-    )
+    add_group_size(pair)
     add_pair_options(pair)
     pair.set_defaults(handler=_pair, parser=pair)
 

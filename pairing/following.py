@@ -47,8 +47,9 @@ def follow_run(args: argparse.Namespace, settings: PairSettings) -> PairReport:
     try:
         return follow(args.input[0], args.output, settings, rule=whole_by, say=_say, overwrite=args.overwrite)
     except KeyboardInterrupt:
-        names = " and ".join(str(path) for path in live_paths(args.output, settings))
-        _say(f"interrupted: the pairs so far stand in {names}; go on with\n  {shlex.join(['pairmill', *sys.argv[1:]])}")
+        there = [path for path in live_paths(args.output, settings) if path.is_file() and path.stat().st_size]
+        far = f"the pairs so far stand in {' and '.join(map(str, there))}" if there else "no pair so far"
+        _say(f"interrupted: {far}; go on with\n  {shlex.join(['pairmill', *sys.argv[1:]])}")
         raise SystemExit(EXIT_INTERRUPTED) from None
 
 

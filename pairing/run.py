@@ -222,7 +222,8 @@ def _print_report(report: PairReport) -> None:
         )
         print_line("\n" + "\n".join(wrapped))
     pairs = f"{report.pairs:,} pair{'' if report.pairs == 1 else 's'}"
-    files = " and ".join(plain(str(path)) for path in (*report.outputs, *report.beside))
+    names = [plain(str(path)) for path in (*report.outputs, *report.beside)]
+    files = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
     where = f" in {files}" if report.written else ": nothing was written"
     print_line(f"\n{pairs} ({report.format}){where}")
 

@@ -103,3 +103,40 @@ def test_a_value_that_is_none_is_one_line(
     err = capsys.readouterr().err
     assert wanted in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["check", "--input", "p.jsonl"], "--input: it takes the file without a flag: pairmill check FILE"),
+        (["check", "--input=p.jsonl"], "--input: it takes the file without a flag: pairmill check FILE"),
+        (["stats", "r.jsonl"], "required: --input: write --input FILE"),
+        (["pair", "r.jsonl"], "required: --input, --output: write --input FILE"),
+        (["pair", "--input=r", "--output=p", "--group-size=four"], "--group-size: 'four': give a whole number (see"),
+        ([*COMMAND, "--until-gap=wide"], "--until-gap: 'wide': give a number (see"),
+        ([*COMMAND, "--limit=all"], "--limit: 'all': give a whole number, 1 or more (see"),
+    ],
+)
+def test_what_to_write_in_its_place_is_said(words: list[str], wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file with or without its flag, and words where numbers stand: one line with the way out."""
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert wanted in err
+    assert err.count("\n") == 1
+
+
+def test_collect_takes_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pattern is told that it is one; a name that is only wrong is not."""
+    words = [f"--output={tmp_path / 'r.jsonl'}", "--base-url=http://127.0.0.1:9/v1", "--verifier=exact:field=prompt"]
+    assert main(["collect", f"--input={tmp_path / '*.jsonl'}", *words]) == 1
+    assert "*.jsonl: no such file: one file is taken, no pattern; join them first (--input)" in capsys.readouterr().err
+    assert main(["collect", f"--input={tmp_path / 'a.jsonl'}", *words]) == 1
+    assert "a.jsonl: no such file (--input)" in capsys.readouterr().err
+
+
+def test_rows_without_a_prompt_are_shown_the_template(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The three forms, and the flag that makes a prompt of other fields."""
+    (tmp_path / "in.jsonl").write_text('{"question": "a"}\n')
+    words = [f"--output={tmp_path / 'r.jsonl'}", "--base-url=http://127.0.0.1:9/v1", "--verifier=exact:field=question"]
+    assert main(["collect", f"--input={tmp_path / 'in.jsonl'}", *words]) == 1
+    assert "(it has: question); --prompt-template FILE makes it of other fields" in capsys.readouterr().err

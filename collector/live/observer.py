@@ -58,8 +58,9 @@ class LiveObserver:
 
     def found(self, settings: CollectSettings, rows: int, tasks: int) -> None:
         self.tally.found(settings, rows)
+        most = "" if settings.until_gap is None else "up to "  # early stop may leave some of them
         self._out.write(f"Found {rows} rows!\n")
-        self._out.write(f"Repeating rows (in a pattern of abc to aabbcc) from {rows} to {tasks}!\n")
+        self._out.write(f"Repeating rows (in a pattern of abc to aabbcc) from {rows} to {most}{tasks}!\n")
         self._out.write(f"Querying with {settings.parallelism} concurrent requests\n")
 
     def note(self, text: str) -> None:

@@ -23,6 +23,8 @@ __all__ = [
 ]
 
 _RANGE = re.compile(r"\s*(\d{1,9})\s*-\s*(\d{1,9})\s*")
+_WANTED = {"int": "a whole number", "float": "a number", "whole number": "a whole number, 1 or more"}
+"""What to give, by the name of a flag's type."""
 _AUTO_MOST = 1024
 """Requests in flight that `auto` may come to: four times what vLLM runs at once by default."""
 
@@ -34,6 +36,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{**options, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("the following arguments are required: --input"):
+            message += ": write --input FILE"  # a file without its flag is what is commonly left
         raise UsageError(f"{message} (see {self.prog} --help)")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
@@ -41,6 +45,16 @@ class Parser(argparse.ArgumentParser):
         if action.option_strings and arg_strings == ["--"]:
             self.error(f"argument {'/'.join(action.option_strings)}: -- is no value")
         return super()._get_values(action, arg_strings)
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """A number that is none: argparse says no more than `invalid int value`."""
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError as error:
+            wanted = _WANTED.get(getattr(action.type, "__name__", ""))
+            if wanted is None or not error.message.startswith("invalid "):
+                raise
+            raise argparse.ArgumentError(action, f"{arg_string!r}: give {wanted}") from None
 
 
 def positive_int(text: str) -> int:

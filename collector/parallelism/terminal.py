@@ -11,7 +11,7 @@ from collector.parallelism.summary import Summary
 from collector.parallelism.sweep import CountPairs, Swept, sweep
 from collector.terminal import plain
 
-__all__ = ["LineWatcher", "sweep_watched"]
+__all__ = ["LineWatcher", "estimate", "sweep_watched"]
 
 _AROUND = 1.4
 """A trial's time over that of its window: the warm-up, the tail, connections, counting."""
@@ -37,12 +37,10 @@ class LineWatcher:
         if not self._told_cache:
             self._told_cache = True
             self._say(_CACHES.get(cache, cache))
-        there = f" ({done} trials are there already)" if done else ""
+        there = f" ({_trials(done)} there already)" if done else ""
         autos = left // len(levels) if AUTO in levels else 0
-        seconds = (left - autos) * _AROUND * self._settings.level_seconds + autos * sum(self._settings.window(AUTO))
-        time = f"{seconds / 60:.0f} minutes" if seconds > 150 else f"{seconds:.0f} s"
         named = ", ".join("auto" if level == AUTO else str(level) for level in levels)
-        self._say(f"levels {named}: {left} trials, about {time}{there}")
+        self._say(f"levels {named}: {estimate(self._settings, left, autos)}{there}")
 
     def began(self, part: int, level: int) -> None: ...
 
@@ -60,6 +58,17 @@ class LineWatcher:
         if not self._quiet:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
+
+
+def estimate(settings: BenchSettings, trials: int, autos: int) -> str:
+    """How many trials, `autos` of them with auto, and about how long they take, in words."""
+    seconds = (trials - autos) * _AROUND * settings.level_seconds + autos * sum(settings.window(AUTO))
+    time = f"{seconds / 60:.0f} minutes" if seconds > 150 else f"{seconds:.0f} s"
+    return f"{_trials(trials)}, about {time}"
+
+
+def _trials(number: int) -> str:
+    return f"{number} trial" + ("" if number == 1 else "s")
 
 
 async def sweep_watched(settings: BenchSettings, count_pairs: CountPairs | None, *, quiet: bool) -> Swept | None:

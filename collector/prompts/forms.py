@@ -44,7 +44,10 @@ def own_prompt(fields: JsonObject, where: str, *, may_be_empty: bool = False) ->
     form = next((name for name in _FORMS if name in fields), None)
     if form is None:
         there = ", ".join(list(fields)[:8]) or "nothing"
-        raise InputError(f"{where}: no prompt: a row carries one of {', '.join(_FORMS)} (it has: {there})")
+        raise InputError(
+            f"{where}: no prompt: a row carries one of {', '.join(_FORMS)} (it has: {there}); --prompt-template FILE"
+            " makes it of other fields"
+        )
     if form == "responses_create_params":
         params = fields[form]
         if not isinstance(params, dict) or "input" not in params:

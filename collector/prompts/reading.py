@@ -5,6 +5,7 @@ Blank lines, CRLF and a byte order mark are read over; every field of a row is k
 
 from __future__ import annotations
 
+import glob
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -97,7 +98,8 @@ def read_rows(
 def _lines(path: Path) -> Iterator[Line]:
     # A pipe could be read only once, and the input is read twice: to check it, and to collect.
     if not path.exists():
-        raise InputError(f"{path}: no such file (--input)")
+        pattern = ": one file is taken, no pattern; join them first" if glob.has_magic(str(path)) else ""
+        raise InputError(f"{path}: no such file{pattern} (--input)")
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "no regular file"
         raise InputError(f"{path} is {kind}: give a JSONL file (--input)")

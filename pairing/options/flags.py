@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_compare_options",
     "add_explain_options",
+    "add_group_size",
     "add_pair_options",
     "add_policy_options",
     "add_strategy",
@@ -117,6 +118,16 @@ def add_policy_options(parser: argparse.ArgumentParser, group: argparse._Argumen
     )
     group.add_argument("--pair-seed", type=int, default=0, metavar="N", help="for strategies that draw (default 0)")
     add_guard_options(parser)
+
+
+def add_group_size(parser: argparse.ArgumentParser) -> None:
+    """For the commands that read rollouts by position too."""
+    parser.add_argument(
+        "--group-size",
+        type=int,
+        metavar="N",
+        help="group each N rows that stand together: for files whose rows carry no index and no id",
+    )
 
 
 def add_strategy(group: argparse._ArgumentGroup) -> None:

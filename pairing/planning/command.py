@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from pairing.planning.asked import Asked
 from pairing.planning.figures import Plan, Row, Stop, plan_by_resampling, plan_by_rewards
 from pairing.planning.render import Prices, render_plan
 from pairing.planning.samples import MOST_PROMPTS, Pilot
-from pairing.reading.groups import iter_groups
+from pairing.reading.files import ReadTally, input_files
+from pairing.reading.groups import Group, iter_groups
+from pairing.reading.positional import groups_by_position
 
 __all__ = ["Planned", "plan"]
 
@@ -30,7 +33,7 @@ def plan(args: argparse.Namespace) -> Planned:
     """Raises UsageError, InputError."""
     prices = _prices(args)
     asked = Asked.of(args, args.min_gap)
-    pilot = asked.read(iter_groups(args.input), args.repeats, args.seed)
+    pilot = asked.read(_groups(args), args.repeats, args.seed)
     if not pilot.prompts:
         raise InputError(f"{args.input[0]}: holds no rollout to plan from: give a rollouts file (--input)")
     rule = asked.rule
@@ -44,6 +47,12 @@ def plan(args: argparse.Namespace) -> Planned:
     else:
         text = render_plan(pilot, found, notes, prices)
     return Planned(text, any(row.paired.value > 0 for row in found.rows))
+
+
+def _groups(args: argparse.Namespace) -> Iterator[Group]:
+    if args.group_size is None:
+        return iter_groups(args.input)
+    return groups_by_position(input_files(args.input, include_incomplete=False), args.group_size, ReadTally())
 
 
 def notes_on(pilot: Pilot, found: Plan, args: argparse.Namespace, *, by_rewards: bool) -> list[str]:

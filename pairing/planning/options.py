@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from pairing.options.flags import add_policy_options, add_strategy
+from pairing.options.flags import add_group_size, add_policy_options, add_strategy
 
 __all__ = ["add_plan_options", "gaps", "whole_numbers"]
 
@@ -17,6 +17,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """Its own, and those that pairing has, but for what is written. The parser resolves conflicts: --min-gap takes
     several here."""
     parser.add_argument("--input", type=Path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
+    add_group_size(parser)
     parser.add_argument(
         "--repeats",
         type=whole_numbers,

@@ -14,6 +14,7 @@ from pairing.messages import answer_text
 from pairing.outcomes import Outcome, Policy, pair_group
 from pairing.pairs import Pair
 from pairing.reading.groups import Group, NotInOrder, groups_by_index, groups_in_order
+from pairing.reading.positional import groups_by_position
 from pairing.reading.rollouts import BrokenLine, Rollout
 from pairing.reports.funnel import PairReport, Tally
 from pairing.settings import MEBIBYTE, PairSettings
@@ -147,7 +148,10 @@ def gather(
     lists = PromptList(asked.listed, saturated), PromptList(asked.listed, hopeless)
     numbers, tally, passes = Numbers(asked, *lists), Tally(), 1
     try:
-        _add_all(groups_in_order(files, tally.read), policy, tally, numbers)
+        if settings.group_size is None:
+            _add_all(groups_in_order(files, tally.read), policy, tally, numbers)
+        else:
+            _add_all(groups_by_position(files, settings.group_size, tally.read), policy, tally, numbers)
     except NotInOrder:
         for found in lists:
             found.restart()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pairing.options.flags import add_policy_options, add_strategy
+from pairing.options.flags import add_group_size, add_policy_options, add_strategy
 from pairing.options.paths import given_path
 
 __all__ = ["add_stats_options"]
@@ -26,6 +26,7 @@ _THRESHOLDS = (
 def add_stats_options(parser: argparse.ArgumentParser) -> None:
     """The inputs, what is told, the thresholds, and the flags that pairing has, but for what is written."""
     parser.add_argument("--input", type=given_path, nargs="+", required=True, metavar="PATH", help="rollouts, JSONL")
+    add_group_size(parser)
     parser.add_argument("--json", action="store_true", help="one line of JSON in place of the text")
     parser.add_argument(
         "--success", type=float, default=1.0, metavar="X", help="lowest reward of a success (default 1)"

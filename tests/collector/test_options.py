@@ -92,7 +92,7 @@ def test_a_password_in_a_bad_url_is_not_shown() -> None:
     ("words", "message"),
     [
         (["--num-repeats", "0"], "--num-repeats: 0: give 1 or more"),
-        (["--num-repeats", "many"], "--num-repeats: invalid whole number value: 'many'"),
+        (["--num-repeats", "many"], "--num-repeats: 'many': give a whole number, 1 or more"),
         (["--temprature", "1"], "unrecognized arguments: --temprature 1"),
         (["--temp", "1"], "unrecognized arguments: --temp"),
         (["+num_repeat=3"], r"unrecognized arguments: --num-repeat=3"),

@@ -42,6 +42,23 @@ def collected(observer: LiveObserver, prompts: int = 2) -> None:
             observer.rollout(task(index, repeat), reply(100), verdict(float(repeat % 2)))
 
 
+@pytest.mark.parametrize(("gap", "wanted"), [(None, "from 2 to 8!"), (0.5, "from 2 to up to 8!")])
+def test_early_stop_promises_no_number_of_rows(gap: float | None, wanted: str) -> None:
+    """It may leave some of them out; a fixed run never does."""
+    out = io.StringIO()
+    settings = CollectSettings(
+        input=Path("i"),
+        output=Path("o"),
+        base_url="http://h",
+        verifier="numeric",
+        num_repeats=4,
+        temperatures=(0.8,),
+        until_gap=gap,
+    )
+    LiveObserver(Watch("off"), out=out, err=io.StringIO()).found(settings, 2, 8)
+    assert wanted in out.getvalue()
+
+
 def test_a_terminal_has_the_bar_and_its_lines_and_at_the_end_the_bar_alone() -> None:
     """Messages stay above; between two drawings the cursor stands at the start of the bar."""
     terminal, clock = Terminal(), Clock()

@@ -179,3 +179,10 @@ def test_hints_wrap_between_words(tmp_path: Path) -> None:
     hint = done.stdout[done.stdout.index("hint: ") :]
     assert max(map(len, hint.splitlines())) <= 100
     assert "raise --num-repeats (4)." in " ".join(hint.split())
+
+
+def test_files_are_named_as_a_list(tmp_path: Path) -> None:
+    """Three of them have commas and one `and`."""
+    write_rows(tmp_path / "r.jsonl", *(our_row(task, n, n) for task in range(20) for n in (0, 1)))
+    done = pairmill("pair", "--input=r.jsonl", "--output=p.jsonl", "--validation=0.3", "--card", cwd=tmp_path)
+    assert " in p.train.jsonl, p.validation.jsonl and README.md" in done.stdout

@@ -87,7 +87,7 @@ def test_ctrl_c_says_what_stands_and_how_to_go_on(tmp_path: Path, pairmill: Comm
     done = follower.wait()
     assert done.code == 130
     *_, stands, command = done.err.rstrip("\n").split("\n")
-    assert stands == "interrupted: the pairs so far stand in pairs.live.jsonl; go on with"
+    assert stands == "interrupted: no pair so far; go on with"
     assert command == "  pairmill " + " ".join(_FOLLOW)
 
 

@@ -227,3 +227,23 @@ def test_stats_pairs_as_pair_does(rollouts: Path, capsys: pytest.CaptureFixture[
     assert (found["pairs"], found["gaps"]["mean"], found["strategy"]) == (1, 1.0, "best_random")
     assert found["group_drops"] == {"all_equal": 2, "gap_below_min": 1}
     assert parse(["stats", "--input", "x"]).min_gap == 0.15
+
+
+def test_groups_by_position(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows without index and id are one prompt by their text, and two where --group-size says so."""
+    path = write_rows(tmp_path / "r.jsonl", *(gym_row(None, None, reward) for reward in (0, 1, 1, 0)))
+    assert stats("--input", path) == 0
+    assert "4 rollouts of 1 prompts" in capsys.readouterr().out
+    assert stats("--input", path, "--group-size", "2") == 0
+    assert "4 rollouts of 2 prompts" in capsys.readouterr().out
+
+
+def test_numbers_of_early_stop_are_said_to_be_biased(rollouts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The decisions beside the rollouts tell of it; without them nothing is said."""
+    stats("--input", rollouts)
+    assert "early stop" not in capsys.readouterr().out
+    decisions = [{"_ng_task_index": task, "rollouts": 2} for task in range(4)]
+    write_rows(rollouts.with_name("stopped_decisions.jsonl"), *decisions)
+    stats("--input", rollouts.rename(rollouts.with_name("stopped.jsonl")))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the mean reward and pass@k are biased (docs/early-stop.md)" in out

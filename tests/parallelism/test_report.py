@@ -143,3 +143,10 @@ def test_nothing_is_recommended_where_no_level_was_held(tmp_path: Path) -> None:
     assert "no_answer" in {flag.name for flag in nothing.grave}
     assert "--num-samples-in-parallel" not in terminal_text(nothing, tmp_path)
     assert report_files(nothing).keys() == {"levels.csv", "report.md", "report.html"}
+
+
+def test_groups_are_no_prompts(tmp_path: Path) -> None:
+    """A prompt that is asked again is a group of its own: a test on 1000 groups may be of 400 prompts."""
+    text = terminal_text(summary(ROOF), tmp_path)
+    assert "groups that every level had" in text
+    assert "prompts that every level had" not in text

@@ -205,6 +205,7 @@ def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, capsys: pytest.Captu
     assert main(["bench", "--output-dir", str(tmp_path / "b"), "--dry-run", "--max-level", "8"]) == 0
     shown = capsys.readouterr().out
     assert "1, 2, 4, 8, and closer around the knee" in shown
+    assert "20 trials, about 34 s; those around the knee come on top" in shown
     assert "POST <embedded>/chat/completions" in shown
     assert not (tmp_path / "b").exists()
 

@@ -16,7 +16,7 @@ from pairing.planning.figures import plan_by_rewards
 from pairing.planning.samples import read_pilot
 from pairing.reading.groups import iter_groups
 from pairing.settings import PairSettings
-from tests.pairing.make import our_row, write_rows
+from tests.pairing.make import gym_row, our_row, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +128,10 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         error = capsys.readouterr().err
         assert said in error
         assert error.count("\n") == 1
+
+
+def test_groups_by_position(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows without index and id are one prompt by their text, and two where --group-size says so."""
+    path = write_rows(tmp_path / "r.jsonl", *(gym_row(None, None, reward) for reward in (0, 1, 1, 0)))
+    assert planned(path, capsys=capsys)["prompts"] == 1
+    assert planned(path, "--group-size", "2", capsys=capsys)["prompts"] == 2

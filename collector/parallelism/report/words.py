@@ -64,7 +64,8 @@ def agreement_lines(summary: Summary) -> Iterator[str]:
 def _agreement(name: str, test: Agreement | None) -> str:
     if test is None:
         return f"{name}: not tested (fewer than ten whole prompts at two levels, or nothing to compare)"
-    of = f"{test.prompts} prompts" + (" that every level had" if test.paired else " in all")
+    # A prompt that is asked again, with other seeds, is a group of its own: these may be more than there are prompts.
+    of = f"{test.prompts} groups" + (" that every level had" if test.paired else " in all")
     verdict = "NOT the same at all levels" if test.differs else "the same at all levels, as far as can be told"
     return f"{name}: {verdict} (p = {test.p:.3f}; {of}; means differ by {test.widest:.3g} at most)"
 
