@@ -266,11 +266,11 @@ def _serve(
 
 
 def _send(pipe: Connection, part: Part) -> None:
-    import pickle  # as get_context above
-
     try:
         pipe.send(part)
-    except (pickle.PicklingError, TypeError, AttributeError):  # an error of another's code that cannot travel
+    except OSError:  # the first process is gone
+        raise
+    except Exception:  # an error of another's code that cannot travel
         pipe.send(Part(error=RuntimeError(repr(part.error))))
 
 

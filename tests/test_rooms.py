@@ -11,7 +11,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ALLOWED = ("collector.records", "collector.journal", "collector.errors", "collector.terminal")
 COMPOSES_BOTH = frozenset(
-    {"pairing/cli.py", "pairing/run.py", "pairing/tune.py", "pairing/bench.py", "pairing/following.py"}
+    {
+        "pairing/cli.py",
+        "pairing/run.py",
+        "pairing/tune.py",
+        "pairing/bench.py",
+        "pairing/following.py",
+        "pairing/process.py",
+    }
 )
 """The command line: it may import both stages, and nothing but itself may import it."""
 

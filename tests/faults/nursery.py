@@ -19,9 +19,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import pairing.cli
 from collector.journal.disk import Disk
 from collector.live import LiveObserver
+from pairing.process import process
 
 _NEEDED = (
     "anyio._backends._asyncio",
@@ -32,6 +32,7 @@ _NEEDED = (
     "encodings.idna",
     "importlib.metadata",
     "multiprocessing.synchronize",
+    "pairing.cli",
     "pairing.run",
     "tests.model_server",
     "urllib.request",
@@ -63,9 +64,11 @@ def _start(order: dict[str, Any]) -> int:
         status = 70
         try:
             _become(order)
-            status = pairing.cli.main(order["words"])
+            status = process()
             sys.stdout.flush()
             sys.stderr.flush()
+        except KeyboardInterrupt:  # before the command began
+            status = 130
         except BaseException:
             traceback.print_exc()
         finally:

@@ -1,0 +1,23 @@
+"""`pairmill` as a process: what is before and behind `pairing.cli.main`, where a Ctrl-C must be no traceback either."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+__all__ = ["process"]
+
+
+def process() -> int:
+    """The exit code of the command that was typed. Interrupted while Python reads the modules, or once the command is
+    through with its work, it ends as interrupted: 130."""
+    code = 130
+    try:
+        from pairing.cli import main  # reading it is most of the start
+
+        code = main()
+    except KeyboardInterrupt:
+        sys.stderr.write("pairmill: interrupted\n")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
