@@ -59,7 +59,7 @@ class FastLane:
     def _record(self, chosen: PlainRow, rejected: PlainRow, gap: float) -> bytes | None:
         """The pair's line; None when a side or the prompt is more than plain text, or both sides say the same."""
         prompt, first, second = bytes(chosen.params.input), bytes(chosen.output), bytes(rejected.output)
-        if prompt != bytes(rejected.params.input) or text_between(prompt, PLAIN_QUESTION) is None:
+        if chosen.params.input != rejected.params.input or text_between(prompt, PLAIN_QUESTION) is None:
             return None
         one, other = text_between(first, PLAIN_ANSWER), text_between(second, PLAIN_ANSWER)
         if one is None or other is None or one.strip() == other.strip():

@@ -15,9 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.processes import Failed
+from bench.processes import Failed, Usage
 from bench_pairing_parts.child import METHODS
-from bench_pairing_parts.measure import HEAD, Input, Measured, cells, measure
+from bench_pairing_parts.measure import HEAD, Input, Measured, cells, measured, run, run_twice_at_once
 from bench_pairing_parts.rows import ROW_BYTES, shuffle_rows, write_rows
 
 from pairing.reading.compression import compress
@@ -63,17 +63,28 @@ def _measure(options: argparse.Namespace, folder: Path) -> None:
     path = folder / "rollouts.jsonl"
     rows = write_rows(path, options.size)
     grouped = Input(path, path.stat().st_size, rows)
-    measured: list[Measured] = []
-    for method in options.only or METHODS:
-        found = measure(method, _input_for(method, grouped, folder), folder, options.rounds)
-        measured.append(found)
-        if not options.markdown:
-            print(_line(cells([*measured])[-1]), flush=True)
+    inputs = {method: _input_for(method, grouped, folder) for method in options.only or METHODS}
+    used: dict[str, list[Usage]] = {method: [] for method in inputs}
+    twins: list[float] = []
+    for number in range(1, options.rounds + 1):  # in turns: a machine that changes meanwhile changes all of them
+        for method, given in inputs.items():
+            used[method].append(run(method, given, folder))
+            if not options.markdown:
+                print(f"round {number}: {method}: {used[method][-1].cpu:.2f} s of CPU", flush=True)
+        if {"trl", "workers"} <= inputs.keys():
+            twins.append(run_twice_at_once("trl", grouped, folder))
+    results = [measured(method, given, used[method]) for method, given in inputs.items()]
     if options.markdown:
-        print(_markdown(measured))
+        print(_markdown(results))
     else:
-        print("\n" + "\n".join(_line(row) for row in [HEAD, *cells(measured)]))
-    print(json.dumps(_summary(measured, grouped)))
+        print("\n" + "\n".join(_line(row) for row in [HEAD, *cells(results)]))
+    summary = _summary(results, grouped, min(twins, default=None))
+    if twins:
+        print(
+            f"\ntwo workers: {summary['workers_wall_ratio']} times as fast as one process; two processes that know"
+            f" nothing of each other: {summary['twins_wall_ratio']} times"
+        )
+    print(json.dumps(summary))
 
 
 def _input_for(method: str, grouped: Input, folder: Path) -> Input:
@@ -95,22 +106,24 @@ def _line(row: tuple[str, ...]) -> str:
     return f"{first:<18}" + "".join(f"{cell:>18}" for cell in others)
 
 
-def _markdown(measured: list[Measured]) -> str:
-    rows = [HEAD, ("---", *("---:" for _ in HEAD[1:])), *cells(measured)]
+def _markdown(results: list[Measured]) -> str:
+    rows = [HEAD, ("---", *("---:" for _ in HEAD[1:])), *cells(results)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _summary(measured: list[Measured], grouped: Input) -> dict[str, object]:
-    by_name = {each.method: each for each in measured}
+def _summary(results: list[Measured], grouped: Input, twins: float | None) -> dict[str, object]:
+    by_name = {each.method: each for each in results}
     ours, two = by_name.get("trl"), by_name.get("workers")
     return {
         "bytes": grouped.size,
         "rows": grouped.rows,
         "row_bytes": ROW_BYTES,
-        "methods": {each.method: each.as_json() for each in measured},
+        "methods": {each.method: each.as_json() for each in results},
         # What two processes would take on two cores that are free, and what they took on this machine.
         "workers_cpu_ratio": round(two.best / ours.best, 3) if ours and two else None,
         "workers_wall_ratio": round(ours.wall / two.wall, 3) if ours and two else None,
+        # What any two processes gain over one here.
+        "twins_wall_ratio": round(2 * ours.wall / twins, 3) if ours and twins else None,
         "python": platform.python_version(),
         "machine": platform.machine(),
     }

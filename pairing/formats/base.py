@@ -80,7 +80,8 @@ class Format(ABC):
     def splice(self, prompt: bytes, chosen: bytes, rejected: bytes, meta: Mapping[str, Any]) -> bytes | None:
         """The record of a pair whose prompt and sides are one message of plain text each, given as the row's bytes:
         the same as `record` gives. None when the bytes cannot stand as they are, and always for a format that is not
-        put together from them."""
+        put together from them. In a format that is, a record that is bytes is its line: one row, without optional
+        columns, that no policy adapted."""
         return None
 
     def rows(self, record: Any) -> Sequence[Any]:

@@ -80,6 +80,8 @@ class PairWriter:
         self._columns: frozenset[str] = frozenset()
         self._size = self._rows = 0
         self._order: Interleaver[Any] | None = Interleaver() if target.spread else None
+        self._takes_lines = "splice" in vars(type(target)) and not target.spread
+        """A record that is bytes goes to the file as it is."""
         self.adapted: Counter[str] = Counter()
         """What a policy did to make pairs fit, by name: pairs, not rows."""
         remove_stale(self._place)
@@ -95,6 +97,9 @@ class PairWriter:
 
     def write(self, record: Any, prompt_id: str) -> None:
         """The rows of a record that the target made; one, most often. `prompt_id` says whose they are."""
+        if type(record) is bytes and self._takes_lines and not self._columns:
+            self._put_line(record)
+            return
         if adapted := self._target.adapted(record):
             self.adapted.update(adapted)
         self._place_rows(self._target.rows(record), prompt_id)
@@ -244,6 +249,16 @@ class PairWriter:
         if record.columns == self._columns:
             return record.line
         return self._target.encode(orjson.loads(record.line), self._columns)
+
+    def _put_line(self, line: bytes) -> None:
+        """What `_write_rows` does with a spliced record. Kept flat: it is called for nearly every pair."""
+        try:
+            self._file.write(line)
+            self._file.write(b"\n")
+        except OSError as error:
+            raise self._failed(error) from None
+        self._rows += 1
+        self._size += len(line) + 1
 
     def _put(self, line: bytes) -> None:
         self._file.write(line + b"\n")

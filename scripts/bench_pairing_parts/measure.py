@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.processes import finish, start
+from bench.processes import Usage, finish, start
 
-__all__ = ["HEAD", "Input", "Measured", "cells", "measure"]
+__all__ = ["HEAD", "Input", "Measured", "cells", "measured", "run", "run_twice_at_once"]
 
 _MEBIBYTE = 2**20
 HEAD = ("method", "MB/s of CPU", "of the reference", "rows/s of CPU", "wall s", "peak MiB", "pairs")
@@ -55,15 +56,34 @@ class Measured:
         return [*asdict(self).items(), *rates.items()]
 
 
-def measure(method: str, given: Input, folder: Path, rounds: int) -> Measured:
-    """Runs `method` in processes of its own, one for each round. Raises bench.processes.Failed."""
-    used = []
-    for _ in range(rounds):
-        output, report, log = (folder / name for name in ("pairs.jsonl", "report.json", "log"))
-        output.unlink(missing_ok=True)
-        began = time.monotonic()
-        process = start("bench_pairing_parts.child", method, given.path, output, report, log=log)
-        used.append(finish(process, began, log, report))
+def run(method: str, given: Input, folder: Path) -> Usage:
+    """Runs `method` once, in a process of its own. Raises bench.processes.Failed."""
+    began, process, log, report = _started(method, given, folder, "one")
+    return finish(process, began, log, report)
+
+
+def run_twice_at_once(method: str, given: Input, folder: Path) -> float:
+    """Runs `method` in two processes side by side, each for itself: seconds until both are done. What two processes of
+    any kind can gain here, where processors share a cache, a clock or a host."""
+    started = [_started(method, given, folder, name) for name in ("one", "other")]
+    try:
+        return max(finish(process, began, log, report).wall for began, process, log, report in started)
+    finally:
+        for _, process, _, _ in started:
+            if process.returncode is None:
+                process.kill()
+                process.wait()
+
+
+def _started(method: str, given: Input, folder: Path, name: str) -> tuple[float, subprocess.Popen[bytes], Path, Path]:
+    output, report, log = (folder / f"{name}-{file}" for file in ("pairs.jsonl", "report.json", "log"))
+    output.unlink(missing_ok=True)
+    began = time.monotonic()
+    return began, start("bench_pairing_parts.child", method, given.path, output, report, log=log), log, report
+
+
+def measured(method: str, given: Input, used: Sequence[Usage]) -> Measured:
+    """What the rounds of `method` come to."""
     return Measured(
         method=method,
         mb=given.size / 1e6,
@@ -77,9 +97,9 @@ def measure(method: str, given: Input, folder: Path, rounds: int) -> Measured:
     )
 
 
-def cells(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
+def cells(all_measured: Sequence[Measured]) -> list[tuple[str, ...]]:
     """A line of the table for each method."""
-    reference = next((each.mb_per_cpu_second for each in measured if each.method == "reference"), None)
+    reference = next((each.mb_per_cpu_second for each in all_measured if each.method == "reference"), None)
     return [
         (
             each.method,
@@ -90,5 +110,5 @@ def cells(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
             f"{each.peak_mb:,.0f}" + (f" + {each.worker_peak_mb:,.0f}" if each.method == "workers" else ""),
             f"{each.pairs:,}",
         )
-        for each in measured
+        for each in all_measured
     ]
