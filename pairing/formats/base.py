@@ -80,9 +80,15 @@ class Format(ABC):
     def splice(self, prompt: bytes, chosen: bytes, rejected: bytes, meta: Mapping[str, Any]) -> bytes | None:
         """The record of a pair whose prompt and sides are one message of plain text each, given as the row's bytes:
         the same as `record` gives. None when the bytes cannot stand as they are, and always for a format that is not
-        put together from them. In a format that is, a record that is bytes is its line: one row, without optional
-        columns, that no policy adapted."""
+        put together from them."""
         return None
+
+    @property
+    def splices(self) -> bool:
+        """Whether records are put together from bytes of rows where that is possible. A record that is bytes is then
+        its line: one row, without optional columns, that no policy adapted. Asked of the class itself: a subclass may
+        make another record."""
+        return "splice" in vars(type(self))
 
     def rows(self, record: Any) -> Sequence[Any]:
         """The rows that the record consists of: itself, where a format does not say otherwise."""

@@ -62,6 +62,9 @@ class BlockSink:
     def write(self, record: Any, prompt_id: str) -> None:
         """The rows of a record that the target made. Raises OutputError."""
         target = self._target
+        if type(record) is bytes and target.splices and not self._columns:
+            self._put(record + b"\n", self._columns, prompt_id)
+            return
         if adapted := target.adapted(record):
             self._adapted.update(adapted)
         for row in target.rows(record):
