@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from collector.errors import InputError
 from pairing.reading.files import LineReader, ReadTally
 from pairing.reading.identity import PromptIds
-from pairing.reading.lines import BLOCK, blocks_of_lines, lines_of
+from pairing.reading.lines import BLOCK, LINES, blocks_of_lines
 from pairing.reading.plain_rows import Run, Trust, plain_runs
 from pairing.reading.rollouts import BrokenLine, decode_row
 
@@ -44,17 +45,25 @@ def read_span(path: Path, start: int, stop: int, tally: ReadTally, trust: Trust)
         with path.open("rb", buffering=0) as file:
             file.seek(start)
             reader = LineReader(path, tally, PromptIds(), start)
-            left = stop - start
-
-            def read(size: int) -> bytes:
-                nonlocal left
-                data = file.read(min(size, left))
-                left -= len(data)
-                return data
-
-            yield from plain_runs(lines_of(read), reader, trust)
+            with io.BufferedReader(_Until(file, stop - start), LINES) as lines:
+                yield from plain_runs(lines, reader, trust)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+
+
+class _Until(io.RawIOBase):
+    """The next `left` bytes of a file, read to where they are wanted."""
+
+    def __init__(self, file: io.FileIO, left: int) -> None:
+        self._file, self._left = file, left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        got = self._file.readinto(memoryview(buffer)[: self._left])
+        self._left -= got
+        return got
 
 
 def _border(file: BinaryIO, at: int, size: int) -> int:
