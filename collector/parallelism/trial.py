@@ -24,6 +24,7 @@ from collector.adaptive.history import read_steps
 from collector.adaptive.log import forget_limits, limits_path
 from collector.adaptive.steering import Steering
 from collector.attempts import Attempts
+from collector.crew import make_attempts
 from collector.endpoints import Endpoints, open_endpoints
 from collector.errors import ServerError
 from collector.garbage import calm_collector
@@ -260,7 +261,7 @@ class _Loop:
         """There are as many workers as slots, and those who found no room look again."""
         while self._group is not None and self._started < self.limiter.limit:
             self._started += 1
-            self._group.start_soon(self._worker)
+            self._group.start_soon(make_attempts, self.ends, self.work, self.limiter, self.endpoints, self.attempts)
         self.work.wake_all()
 
     async def _measure(self, window: _Window, meters: _Meters, warmup: float, seconds: float) -> None:
@@ -288,22 +289,6 @@ class _Loop:
                 break
             await anyio.sleep(min(_LOOK, max(least - passed, 0.001)) if passed < least else _LOOK)
         return there()
-
-    async def _worker(self) -> None:
-        """Makes one attempt after another, as a run's workers do (`collecting`)."""
-        ends, work, limiter, endpoints, attempts = self.ends, self.work, self.limiter, self.endpoints, self.attempts
-        while True:
-            if ends.full:
-                await ends.room()
-            await limiter.acquire()
-            room = endpoints.have_room
-            job = work.take() if room else None
-            if job is not None:
-                await attempts.make(job)
-                continue
-            limiter.release()
-            if not await work.more(room=room):
-                return
 
     def _end_with(self, gone: ServerError) -> None:
         self._gone = gone
