@@ -10,7 +10,7 @@ __all__ = ["process"]
 
 def process() -> int:
     """The exit code of the command that was typed. Interrupted while Python reads the modules, or once the command is
-    through with its work, it ends as interrupted: 130."""
+    through with its work and its output is out, it ends as interrupted: 130 to a shell."""
     code = 130
     try:
         from pairing.cli import main  # reading it is most of the start
@@ -19,5 +19,5 @@ def process() -> int:
     except KeyboardInterrupt:
         sys.stderr.write("pairmill: interrupted\n")
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once, whatever Python would still wait for
     return code
