@@ -75,7 +75,7 @@ def test_the_second_signal_stops_at_once(
 
 def test_fifty_signals_at_random_moments(tmp_path: Path, pairmill: Commands) -> None:
     """Whenever they come, in a burst or alone: the run ends by itself or as interrupted, never with a traceback, and
-    what it had counted is there. A SIGTERM before Python listens kills as kill -9 does; so does a SIGINT after the end."""
+    what it had counted is there. A SIGTERM before Python listens, or a SIGINT after the end, kills."""
     rng = random.Random(5)
     output = tmp_path / "out" / "rollouts.jsonl"
     source = write_prompts(tmp_path / "in.jsonl", _TASKS)
