@@ -12,7 +12,7 @@ import signal
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from itertools import cycle
 from pathlib import Path
@@ -42,6 +42,7 @@ _AHEAD = 2
 """Parts that a worker has in hand: one at work, one that waits, so that it need not."""
 _DRAFTS = 4
 """Parts of one worker that are not yet in the output. Each has a draft, which is used again and again."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HELD = 4
 """Parts of this process that wait for an earlier one."""
 
@@ -111,7 +112,8 @@ class _Team:
                 mine, its = context.Pipe()
                 foreign = [mine, *(worker.pipe for worker in self.workers)]
                 process = context.Process(target=_serve, args=(its, foreign, *self._work), daemon=True)
-                process.start()
+                with _held_back():  # what is sent to a process that is not there yet, as its own
+                    process.start()
                 its.close()
                 self.workers.append(_Worker(process, mine))
         except BaseException:
@@ -232,6 +234,17 @@ class _Order:
         self._next += 1
 
 
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Signals wait. A process that is forked meanwhile must not take them by this one's handlers: it lets them through
+    once it has its own."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(
     pipe: Connection,
     foreign: Iterable[Connection],
@@ -246,6 +259,7 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     for each in foreign:
         each.close()
     pairer = PartPairer(path, policy, pair_runs, Tally(sampled=True))

@@ -67,6 +67,9 @@ class Format(ABC):
     """Optional columns whose filler already has the column's type."""
     spread: ClassVar[bool] = False
     """Rows of one prompt must not be neighbours in the file."""
+    verbatim: ClassVar[bool] = False
+    """What `splice` gives is a line that `rows`, `columns`, `adapted` and `encode` leave as it is. Asked of the class
+    itself: a subclass may make another of it."""
     parquet_only: ClassVar[bool] = False
     """The trainer reads Parquet and nothing else."""
 
@@ -85,10 +88,14 @@ class Format(ABC):
 
     @property
     def splices(self) -> bool:
-        """Whether records are put together from bytes of rows where that is possible. A record that is bytes is then
-        its line: one row, without optional columns, that no policy adapted. Asked of the class itself: a subclass may
-        make another record."""
+        """Whether records are put together from bytes of rows where that is possible. Asked of the class itself: a
+        subclass may make another record."""
         return "splice" in vars(type(self))
+
+    @property
+    def writes_splices(self) -> bool:
+        """Whether what `splice` gives goes to the file as it is, where no other row has optional columns."""
+        return bool(vars(type(self)).get("verbatim", False))
 
     def rows(self, record: Any) -> Sequence[Any]:
         """The rows that the record consists of: itself, where a format does not say otherwise."""

@@ -23,6 +23,7 @@ class Recipe(Format):
     """
 
     name: ClassVar[str] = "recipe"
+    verbatim: ClassVar[bool] = True
     settled: ClassVar[frozenset[str]] = frozenset()
     capabilities: ClassVar[Capabilities] = Capabilities(
         several_messages=True,

@@ -40,6 +40,7 @@ class Trl(Format):
     """
 
     name: ClassVar[str] = "trl"
+    verbatim: ClassVar[bool] = True
     settled: ClassVar[frozenset[str]] = frozenset({"tools"})
     capabilities: ClassVar[Capabilities] = Capabilities(
         several_messages=True,

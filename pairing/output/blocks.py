@@ -62,7 +62,7 @@ class BlockSink:
     def write(self, record: Any, prompt_id: str) -> None:
         """The rows of a record that the target made. Raises OutputError."""
         target = self._target
-        if type(record) is bytes and target.splices and not self._columns:
+        if type(record) is bytes and target.writes_splices and not self._columns:
             self._put(record + b"\n", self._columns, prompt_id)
             return
         if adapted := target.adapted(record):

@@ -20,8 +20,10 @@ class Watching:
             interrupt()
 
 moment = sys.argv[1]
+if moment.endswith("unheard"):  # as a shell starts what it puts in the background
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.meta_path.insert(0, Watching())
-if moment == "the end":
+if moment.startswith("the end"):
     atexit.register(interrupt)
 sys.argv = ["pairmill", "formats"]
 from pairing.process import process
@@ -35,10 +37,11 @@ sys.exit(process())
         ("pairing.cli", 130, "pairmill: interrupted\n"),
         ("collector.cli", 130, "pairmill: interrupted\n"),
         ("the end", -signal.SIGINT, ""),
+        ("the end, unheard", 0, ""),
     ],
 )
 def test_an_interrupt_outside_the_work_is_no_traceback(moment: str, code: int, said: str) -> None:
     words = [sys.executable, "-c", _COMMAND, moment]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (code, said)
-    assert ("trl" in done.stdout) == (moment == "the end")
+    assert ("trl" in done.stdout) == moment.startswith("the end")

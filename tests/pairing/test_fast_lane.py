@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,35 @@ def test_any_rows(groups: Any, formats: Any, ended: bool, parts: int, order: Any
             files.append(Path(folder) / f"{part}.jsonl")
             files[-1].write_bytes(text)
         both(files, *formats)
+
+
+class Twice(Trl):
+    """Splices as its parent does, and makes two rows of each record, in letters of its own."""
+
+    name = "twice"
+
+    def splice(self, prompt: bytes, chosen: bytes, rejected: bytes, meta: Mapping[str, Any]) -> bytes | None:
+        return super().splice(prompt, chosen, rejected, meta)
+
+    def rows(self, record: Any) -> Sequence[Any]:
+        return (record, record)
+
+    def encode(self, record: Any, columns: frozenset[str]) -> bytes:
+        return super().encode(record, columns).upper()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_subclass_makes_of_spliced_records_counts(tmp_path: Path, workers: int) -> None:
+    """Only a class that says itself that its splices are lines has them written as they are."""
+    source, once, twice = (tmp_path / name for name in ("in.jsonl", "once.jsonl", "twice.jsonl"))
+    long = "long " * 30_000  # parts of several megabytes, for two workers
+    rows = [our_row(task, index, float(index), f"{long}{task} {index}") for task in range(40) for index in range(2)]
+    source.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    build_pairs(source, once, workers=workers)
+    build_pairs(source, twice, format=Twice(), workers=workers)
+    lines = once.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 40
+    assert twice.read_bytes() == b"".join(line.upper() for line in lines for _ in range(2))
 
 
 @pytest.mark.parametrize("odd", sorted(ODDITIES))
