@@ -10,22 +10,29 @@ from anyio.abc import TaskGroup
 from collector.attempts import Attempts
 from collector.endpoints import Endpoints
 from collector.limiter import Limiter
-from collector.outcomes import Outcomes
 from collector.work import Work
 
-__all__ = ["Crew", "make_attempts"]
+__all__ = ["Crew"]
 
 _STARTED_TOGETHER = 32
 """Workers that start in one pass of the event loop. All at once, 4,000 of them opened every connection before a request
 went out, and the replies then came as one crowd: 1.12 of the ideal makespan at a latency of 2 s, not 1.08."""
 
 
-class Crew:
-    """One event loop's, each of which does `make_attempts`."""
+class Room(Protocol):
+    """What takes replies: a run's outcomes, a trial's ends."""
 
-    def __init__(
-        self, outcomes: Outcomes, work: Work, limiter: Limiter, endpoints: Endpoints, attempts: Attempts
-    ) -> None:
+    @property
+    def full(self) -> bool: ...
+
+    async def room(self) -> None: ...
+
+
+class Crew:
+    """One event loop's. A worker waits for a slot of the limiter, an endpoint with room and a job; never for the disk
+    or a judge, but where these have fallen behind (`outcomes.full`)."""
+
+    def __init__(self, outcomes: Room, work: Work, limiter: Limiter, endpoints: Endpoints, attempts: Attempts) -> None:
         self._outcomes = outcomes
         self._work = work
         self._limiter = limiter
@@ -68,30 +75,22 @@ class Crew:
 
     def _start_one(self, group: TaskGroup) -> None:
         self._started += 1
-        group.start_soon(make_attempts, self._outcomes, self._work, self._limiter, self._endpoints, self._attempts)
+        group.start_soon(self._worker)
 
-
-class Room(Protocol):
-    """What takes replies: `collector.outcomes` in a run."""
-
-    @property
-    def full(self) -> bool: ...
-
-    async def room(self) -> None: ...
-
-
-async def make_attempts(outcomes: Room, work: Work, limiter: Limiter, endpoints: Endpoints, attempts: Attempts) -> None:
-    """One worker: one attempt after another, each as soon as a slot, an endpoint and a job are there, until there is no
-    job left. It waits for the disk or a judge only where these have fallen behind (`outcomes.full`)."""
-    while True:
-        if outcomes.full:
-            await outcomes.room()
-        await limiter.acquire()
-        room = endpoints.have_room
-        job = work.take() if room else None
-        if job is not None:
-            await attempts.make(job)
-            continue
-        limiter.release()
-        if not await work.more(room=room):
-            return
+    async def _worker(self) -> None:
+        """Makes one attempt after another, each as soon as a slot, an endpoint and a job are there."""
+        outcomes, work, limiter, endpoints, attempts = (
+            self._outcomes, self._work, self._limiter, self._endpoints, self._attempts,
+        )  # fmt: skip
+        while True:
+            if outcomes.full:
+                await outcomes.room()
+            await limiter.acquire()
+            room = endpoints.have_room
+            job = work.take() if room else None
+            if job is not None:
+                await attempts.make(job)
+                continue
+            limiter.release()
+            if not await work.more(room=room):
+                return

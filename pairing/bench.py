@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.cli import collect_in_terminal, endpoint_of, resume_command
-from collector.embedded.tasks import prompt_rows
 from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
 from collector.options import protocol_of, settings_from
 from collector.options.bench import bench_settings, check_fits_bench
+from collector.options.first_run import EMBEDDED, EMBEDDED_TEMPERATURE, bring_prompts, wants_embedded
 from collector.terminal import plain, print_line
 from pairing.guards import Guards
 from pairing.options.flags import pair_settings
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from collector.parallelism import BenchSettings, CountPairs, Summary, Swept
 
 __all__ = ["bench", "count_pairs"]
-
-_EMBEDDED = "embedded"
-_EMBEDDED_TEMPERATURE = 0.8
 
 
 def bench(args: argparse.Namespace) -> int:
@@ -46,7 +43,7 @@ def bench(args: argparse.Namespace) -> int:
         raise UsageError("no server: give --base-url URL; --agent-name NAME goes with --protocol agent")
     collect = settings_from(args, base_url=base_url, output=args.output_dir / "rollouts.jsonl")
     if embedded:
-        collect = replace(collect, endpoint_name=_EMBEDDED)
+        collect = replace(collect, endpoint_name=EMBEDDED)
     settings = bench_settings(args, collect, args.output_dir, embedded=embedded)
     settings = replace(settings, counting=_counting(pairing))
     if args.dry_run:
@@ -92,17 +89,13 @@ def _show_dry_run(settings: BenchSettings) -> int:
 
 def _complete(args: argparse.Namespace) -> bool:
     """Fills in what the first sweep brings along where it was not given; True when that is the embedded server."""
-    agent = protocol_of(args) == "agent"
-    embedded = not (agent or args.base_url or args.agent_url or args.agent_name)
-    if args.input is None:
-        args.input = prompt_rows("train")
-        args.verifier = args.verifier or [_EMBEDDED]
-        print_line("prompts: the bundled ones (--input PATH for yours)")
+    bring_prompts(args)
+    embedded = wants_embedded(args)
     if embedded:
         if args.temperature is None:
-            args.temperature = (_EMBEDDED_TEMPERATURE,)
+            args.temperature = (EMBEDDED_TEMPERATURE,)
         print_line("model: the embedded one (--base-url URL for yours)")
-    if args.verifier is None and not agent:
+    if args.verifier is None and protocol_of(args) != "agent":
         sys.stderr.write("note: no --verifier: speed alone is measured, no rewards and no pairs\n")
     return embedded
 

@@ -15,9 +15,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from collector.cli import collect_in_terminal, collect_watched, endpoint_of, finish_collecting, show_dry_run
-from collector.embedded.tasks import prompt_rows
 from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, OutputError, PairmillError, UsageError
-from collector.options import protocol_of, settings_from, watch_from
+from collector.options import settings_from, watch_from
+from collector.options.first_run import EMBEDDED, EMBEDDED_TEMPERATURE, bring_prompts, need_verifier, wants_embedded
 from collector.terminal import plain, print_line
 from pairing.build import write_pairs
 from pairing.formats import get_format
@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "ended_by_signals", "pair", "run", "show_formats"]
 
-_EMBEDDED = "embedded"
 _BUNDLED_LIMIT = 200
-_EMBEDDED_TEMPERATURE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         )
 
     if args.dry_run:
-        return show_dry_run(replace(settings, endpoint_name=_EMBEDDED) if embedded else settings)
+        return show_dry_run(replace(settings, endpoint_name=EMBEDDED) if embedded else settings)
 
     from pairing.follow.alongside import Alongside
     from pairing.following import whole_by
@@ -171,20 +169,14 @@ def show_formats(args: argparse.Namespace) -> int:
 
 def _complete(args: argparse.Namespace) -> bool:
     """Fills in what `run` brings along where it was not given; True when that includes the embedded server."""
-    agent = protocol_of(args) == "agent"
-    embedded = not (agent or args.base_url or args.agent_url or args.agent_name)
-    if args.input is None:
-        args.input = prompt_rows("train")
-        args.verifier = args.verifier or [_EMBEDDED]
-        args.limit = args.limit or _BUNDLED_LIMIT
-        print_line(f"prompts: {args.limit} bundled ones (--input PATH for yours, --limit N for more)")
+    bring_prompts(args, _BUNDLED_LIMIT)
+    embedded = wants_embedded(args)
     if embedded:
         if args.temperature is None:
-            args.temperature = (_EMBEDDED_TEMPERATURE,)
+            args.temperature = (EMBEDDED_TEMPERATURE,)
         heat = ", ".join(f"{value:g}" for value in args.temperature)
         print_line(f"model: the embedded one, at temperature {heat} (--base-url URL for yours)")
-    if args.verifier is None and not agent:
-        raise UsageError("no verifier: pairs need rewards; give --verifier numeric, exact, regex:pattern=..., ...")
+    need_verifier(args)
     return embedded
 
 
@@ -193,7 +185,7 @@ async def _collect_embedded(settings: CollectSettings, watch: Watch, begun: Call
 
     # A port means nothing to --resume: the embedded model is the same endpoint wherever it listens.
     async with EmbeddedServer() as server:
-        return await collect_watched(replace(settings, base_url=server.base_url, endpoint_name=_EMBEDDED), watch, begun)
+        return await collect_watched(replace(settings, base_url=server.base_url, endpoint_name=EMBEDDED), watch, begun)
 
 
 @contextmanager

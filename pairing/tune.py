@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.cli import collect_in_terminal, endpoint_of, resume_command
-from collector.embedded.tasks import prompt_rows
 from collector.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, OutputError, ResumeError, UsageError
-from collector.options import protocol_of, settings_from
+from collector.options import settings_from
+from collector.options.first_run import EMBEDDED, bring_prompts, need_verifier, wants_embedded
 from collector.terminal import plain, print_line
 from pairing.planning.asked import Asked
 from pairing.reading.groups import iter_groups
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from collector.stopping import StopSwitch
 
 __all__ = ["tune"]
-
-_EMBEDDED = "embedded"
 
 
 class _Interrupted(Exception):  # noqa: N818 - the user's wish, no error
@@ -93,7 +91,7 @@ def _asked(args: argparse.Namespace) -> _Tune:
     pilot = args.output_dir / "pilot.jsonl"
     settings = settings_from(_plain(args, grid), base_url=base_url, output=args.output_dir / "rollouts.jsonl")
     if embedded:
-        settings = replace(settings, endpoint_name=_EMBEDDED)
+        settings = replace(settings, endpoint_name=EMBEDDED)
     verifier = verifier_of(settings)
     rows = check_rows(settings, verifier.check if verifier else None).rows
     most = grid.repeats[-1]
@@ -120,16 +118,11 @@ def _asked(args: argparse.Namespace) -> _Tune:
 
 def _complete(args: argparse.Namespace) -> bool:
     """Fills in what a tune brings along where it was not given; True when that includes the embedded server."""
-    agent = protocol_of(args) == "agent"
-    embedded = not (agent or args.base_url or args.agent_url or args.agent_name)
-    if args.input is None:
-        args.input = prompt_rows("train")
-        args.verifier = args.verifier or [_EMBEDDED]
-        print_line("prompts: the bundled ones (--input PATH for yours)")
+    bring_prompts(args)
+    embedded = wants_embedded(args)
     if embedded:
         print_line("model: the embedded one (--base-url URL for yours)")
-    if args.verifier is None and not agent:
-        raise UsageError("no verifier: pairs need rewards; give --verifier numeric, exact, regex:pattern=..., ...")
+    need_verifier(args)
     return embedded
 
 

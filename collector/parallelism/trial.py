@@ -18,13 +18,12 @@ from typing import Any
 import anyio
 import httpx
 import msgspec
-from anyio.abc import TaskGroup
 
 from collector.adaptive.history import read_steps
 from collector.adaptive.log import forget_limits, limits_path
 from collector.adaptive.steering import Steering
 from collector.attempts import Attempts
-from collector.crew import make_attempts
+from collector.crew import Crew
 from collector.endpoints import Endpoints, open_endpoints
 from collector.errors import ServerError
 from collector.garbage import calm_collector
@@ -171,19 +170,19 @@ class _Loop:
         self.flights = flights
         self.ends = ends
         self.stop = stop
-        self.steering = Steering(settings, endpoints, observer, self._grown) if settings.parallel_min else None
+        self.steering = (
+            Steering(settings, endpoints, observer, lambda: self.crew.grow()) if settings.parallel_min else None
+        )
         self.limiter = self.steering.limiter if self.steering else FixedLimiter(slots)
         jobs = jobs_of(supply.tasks(), lambda: self.attempts.samples)
         self.work = Work(jobs, max(_PENDING_AT_LEAST, _PENDING_PER_SLOT * slots))
         self.health = Health(endpoints, protocol, observer, self.work.wake_all, self._end_with)
-        self._workers = anyio.CancelScope()
-        self._group: TaskGroup | None = None
-        self._started = 0
         self._gone: ServerError | None = None
         self.attempts = Attempts(
             settings, protocol, endpoints, self.limiter, self.work, self.health, flights, ends, observer, rng,
             self.steering,
         )  # fmt: skip
+        self.crew = Crew(ends, self.work, self.limiter, endpoints, self.attempts)
 
     async def measured(self, plan: Plan, warmup: float, seconds: float, verifier: Verifier | None) -> Trial | None:
         try:
@@ -220,12 +219,10 @@ class _Loop:
             if self.steering is not None:
                 beside.start_soon(self.steering.load.watch)
             self.ends.begin(beside)
-            with self._workers:
-                async with anyio.create_task_group() as self._group:
-                    self._grown()
-                    await self._measure(window, meters, warmup, seconds)
-                    self._group = None
-                    self.work.stop()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.crew.through, max(AUTO_MOST, self.limiter.limit))
+                await self._measure(window, meters, warmup, seconds)
+                self.work.stop()
             await self.ends.finish()
             beside.cancel_scope.cancel()
         return TrialRecord(
@@ -257,13 +254,6 @@ class _Loop:
             loads=tuple((round(load.at - began, 3), load.running, load.waiting) for load in server.history),
         )
 
-    def _grown(self) -> None:
-        """There are as many workers as slots, and those who found no room look again."""
-        while self._group is not None and self._started < self.limiter.limit:
-            self._started += 1
-            self._group.start_soon(make_attempts, self.ends, self.work, self.limiter, self.endpoints, self.attempts)
-        self.work.wake_all()
-
     async def _measure(self, window: _Window, meters: _Meters, warmup: float, seconds: float) -> None:
         """Opens the window once all is warm, and closes it when it has seen enough."""
         window.warm = await self._until(lambda: self._is_warm, warmup, _PATIENCE * seconds)
@@ -292,7 +282,7 @@ class _Loop:
 
     def _end_with(self, gone: ServerError) -> None:
         self._gone = gone
-        self._workers.cancel()
+        self.crew.give_up()
 
     async def _stop_when_asked(self) -> None:
         await self.stop.wait()

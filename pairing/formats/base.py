@@ -88,13 +88,7 @@ class Format(ABC):
 
     @property
     def splices(self) -> bool:
-        """Whether records are put together from bytes of rows where that is possible. Asked of the class itself: a
-        subclass may make another record."""
-        return "splice" in vars(type(self))
-
-    @property
-    def writes_splices(self) -> bool:
-        """Whether what `splice` gives goes to the file as it is, where no other row has optional columns."""
+        """Whether records may be put together by `splice` alone, and go to the file as they are."""
         return bool(vars(type(self)).get("verbatim", False))
 
     def rows(self, record: Any) -> Sequence[Any]:

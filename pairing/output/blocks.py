@@ -40,6 +40,7 @@ class BlockSink:
 
     def __init__(self, target: Format, widening: bool, output: Path) -> None:
         self._target, self._widening, self._output = target, widening, output
+        self._takes_lines = target.splices
         self._columns: frozenset[str] = frozenset()
         self._blocks: list[Block] = []
         self._file: BinaryIO = BytesIO()
@@ -62,7 +63,7 @@ class BlockSink:
     def write(self, record: Any, prompt_id: str) -> None:
         """The rows of a record that the target made. Raises OutputError."""
         target = self._target
-        if type(record) is bytes and target.writes_splices and not self._columns:
+        if type(record) is bytes and self._takes_lines and not self._columns:
             self._put(record + b"\n", self._columns, prompt_id)
             return
         if adapted := target.adapted(record):

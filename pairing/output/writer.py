@@ -80,7 +80,7 @@ class PairWriter:
         self._columns: frozenset[str] = frozenset()
         self._size = self._rows = 0
         self._order: Interleaver[Any] | None = Interleaver() if target.spread else None
-        self._takes_lines = target.writes_splices and not target.spread
+        self._takes_lines = target.splices and not target.spread
         """A record that is bytes goes to the file as it is."""
         self.adapted: Counter[str] = Counter()
         """What a policy did to make pairs fit, by name: pairs, not rows."""

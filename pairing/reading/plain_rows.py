@@ -24,7 +24,7 @@ from pairing.reading.files import LineReader, ReadTally
 from pairing.reading.groups import NotInOrder
 from pairing.reading.identity import PromptIds, is_ours
 from pairing.reading.lines import LINES
-from pairing.reading.rollouts import SHORT, Index, Rollout
+from pairing.reading.rollouts import IN_THE_FILE, SHORT, Index, Rollout
 
 __all__ = ["PlainRow", "Run", "Trust", "begins", "plain_row", "plain_runs", "runs_in_order"]
 
@@ -51,12 +51,7 @@ class PlainResponse(msgspec.Struct, gc=False):
 class PlainRow(
     msgspec.Struct,
     gc=False,
-    rename={
-        "task_index": "_ng_task_index",
-        "rollout_index": "_ng_rollout_index",
-        "failure_class": "_ng_failure_class",
-        "params": "responses_create_params",
-    },
+    rename=IN_THE_FILE,
 ):
     """A row with both indices, an id, a finite reward, an answer of our own, no tools, and no word of a failure."""
 

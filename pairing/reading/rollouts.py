@@ -19,6 +19,7 @@ from msgspec import Raw
 
 __all__ = [
     "CUT",
+    "IN_THE_FILE",
     "SHORT",
     "BrokenLine",
     "Index",
@@ -48,6 +49,15 @@ class BrokenLine(Exception):  # noqa: N818 - a fact about a line, counted and re
     """A line that is no JSON object in UTF-8; the message says why."""
 
 
+IN_THE_FILE = {
+    "task_index": "_ng_task_index",
+    "rollout_index": "_ng_rollout_index",
+    "failure_class": "_ng_failure_class",
+    "params": "responses_create_params",
+}
+"""What the fields of a row that have another name here are called there."""
+
+
 class _Params(msgspec.Struct, gc=False):
     """`responses_create_params`: the prompt's parts, and how hot the answers were sampled."""
 
@@ -69,12 +79,7 @@ class _Response(msgspec.Struct, gc=False):
 class Row(
     msgspec.Struct,
     gc=False,
-    rename={
-        "task_index": "_ng_task_index",
-        "rollout_index": "_ng_rollout_index",
-        "failure_class": "_ng_failure_class",
-        "params": "responses_create_params",
-    },
+    rename=IN_THE_FILE,
 ):
     """The fields of a rollout row that pairing reads. A Raw is the field's own JSON bytes, empty when it is absent."""
 
